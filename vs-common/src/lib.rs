@@ -1,0 +1,2 @@
+//! What both sides of VServer share.
+#![no_std]
