@@ -1,2 +1,7 @@
-//! The command `vs`.
-fn main() {}
+//! The command `vs`. Everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vs_loader::cli::main()
+}

@@ -1,0 +1,144 @@
+//! Tags on kernel objects, and who may act on whom.
+
+use crate::id::{ContextKind, Generation, Xid};
+use crate::verdict::{Errno, Reason, Verdict};
+
+/// The value of every local-storage map: tasks, inodes and sockets alike. Frozen: an upgraded loader finds these sixteen
+/// bytes on running processes. All policy lies elsewhere, keyed by epoch and xid.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tag {
+    /// The context.
+    pub xid: Xid,
+    /// [`lifecycle`] bits.
+    pub lifecycle: u32,
+    /// Which use of the xid.
+    pub generation: Generation,
+}
+
+const _: () = assert!(size_of::<Tag>() == 16 && align_of::<Tag>() == 8);
+
+/// The bits of [`Tag::lifecycle`].
+pub mod lifecycle {
+    /// The process has its tag and has not yet executed its program: its descriptors, memory and executable are still the
+    /// host's. As an actor it is a guest already; as a target nobody in the context may touch it. `bprm_committed_creds`
+    /// clears the bit.
+    pub const ENTERING: u32 = 1;
+    /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
+    pub const PROCESS: u32 = 1 << 8;
+}
+
+impl Tag {
+    /// Whether both tags name the same use of the same context.
+    #[inline(always)]
+    pub const fn is_same_context(&self, other: &Self) -> bool {
+        self.xid.0 == other.xid.0 && self.generation.0 == other.generation.0
+    }
+
+    /// Whether the process has not yet executed its program.
+    #[inline(always)]
+    pub const fn is_entering(&self) -> bool {
+        self.lifecycle & lifecycle::ENTERING != 0
+    }
+}
+
+/// What could be learnt about a task. "Untagged" and "could not be read" are different answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// No tag: the task is the host's.
+    Host,
+    /// A member of a context.
+    Member(Tag),
+    /// The tag could not be read. Never the host.
+    Unknown,
+}
+
+/// Whether an act only looks or changes something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Looks: `PTRACE_MODE_READ`, `sched_getscheduler`, `getpgid`.
+    Read,
+    /// Changes: signals, `PTRACE_MODE_ATTACH`, priorities, limits.
+    Change,
+}
+
+/// Who may act on another process.
+///
+/// | actor     | target                                  | read  | change |
+/// |-----------|-----------------------------------------|-------|--------|
+/// | host      | any                                     | allow | allow  |
+/// | spectator | its own context, not entering           | allow | allow  |
+/// | spectator | any other                               | allow | EPERM  |
+/// | guest     | same xid and generation, not entering   | allow | allow  |
+/// | guest     | any other, or unknown                   | EPERM | EPERM  |
+/// | unknown   | any                                     | EPERM | EPERM  |
+///
+/// `EPERM` and nothing else: `task_kill` must not say `ESRCH` (see [`Errno`]), and the system calls behind the other hooks
+/// hand the value to the program, which expects `EPERM` for a process that is not its own.
+#[inline(always)]
+pub const fn decide_interaction(actor: Identity, target: Identity, access: Access) -> Verdict {
+    let actor = match actor {
+        Identity::Host => return Verdict::Allow,
+        Identity::Unknown => return Verdict::Deny(Errno::Eperm, Reason::UnknownActor),
+        Identity::Member(tag) => tag,
+    };
+    let reason = match target {
+        Identity::Member(target) if target.is_same_context(&actor) => {
+            if !target.is_entering() {
+                return Verdict::Allow;
+            }
+            Reason::EnteringTarget
+        }
+        Identity::Member(target) if target.xid.0 == actor.xid.0 => Reason::StaleTarget,
+        Identity::Member(_) => Reason::ForeignTarget,
+        Identity::Host => Reason::HostTarget,
+        Identity::Unknown => Reason::UnknownTarget,
+    };
+    match (actor.xid.kind(), access) {
+        // A tag of xid 0 is the host's; the kernel side never builds one, and a value from outside must not deny the host.
+        (ContextKind::Host, _) | (ContextKind::Spectator, Access::Read) => Verdict::Allow,
+        (ContextKind::Spectator, Access::Change) => Verdict::Deny(Errno::Eperm, Reason::SpectatorChange),
+        (ContextKind::Guest, _) => Verdict::Deny(Errno::Eperm, reason),
+    }
+}
+
+/// Things that no context may do, the spectator included, and the host always may: `bpf(2)`, mounting, user namespaces,
+/// kernel modules.
+///
+/// | actor            | verdict         |
+/// |------------------|-----------------|
+/// | host             | allow           |
+/// | spectator, guest | EPERM, `reason` |
+/// | unknown          | EPERM           |
+#[inline(always)]
+pub const fn decide_host_only(actor: Identity, reason: Reason) -> Verdict {
+    match actor {
+        Identity::Host => Verdict::Allow,
+        Identity::Member(_) => Verdict::Deny(Errno::Eperm, reason),
+        Identity::Unknown => Verdict::Deny(Errno::Eperm, Reason::UnknownActor),
+    }
+}
+
+/// Whether a task may create a child: not while its context is being stopped, so that stop and kill come to an end.
+///
+/// | actor            | dying | verdict |
+/// |------------------|-------|---------|
+/// | host             | any   | allow   |
+/// | spectator, guest | no    | allow   |
+/// | spectator, guest | yes   | EPERM   |
+/// | unknown          | any   | ENOMEM: without the parent's tag there is none for the child |
+#[inline(always)]
+pub const fn decide_fork(actor: Identity, is_dying: bool) -> Verdict {
+    match actor {
+        Identity::Host => Verdict::Allow,
+        Identity::Unknown => Verdict::Deny(Errno::Enomem, Reason::UnknownActor),
+        Identity::Member(_) if is_dying => Verdict::Deny(Errno::Eperm, Reason::Dying),
+        Identity::Member(_) => Verdict::Allow,
+    }
+}
+
+#[cfg(feature = "user")]
+mod user {
+    // SAFETY: `Tag` is `repr(C)`, `Copy`, without padding (its size is asserted above), and every bit pattern is a value.
+    unsafe impl aya::Pod for super::Tag {}
+}

@@ -1,0 +1,151 @@
+//! The one table of hooks: what the object holds, what the loader attaches and when, what `vs status` counts.
+
+/// When a program is attached. What no loaded policy needs stays detached.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Need {
+    /// As soon as a policy is loaded: every context needs it.
+    Always,
+    /// While a context lives in the host's mount tree (`proc = "plain"`, or the spectator), or policy asks for the second lock.
+    HostTree,
+    /// While a context sees the host's procfs (`proc = "plain"`), or policy asks for the second lock.
+    HostProc,
+}
+
+/// What a program does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Creates, inherits or clears tags. Denies only what would lose one.
+    Lifecycle,
+    /// Compares contexts. Its denials follow the context's mode: in `observe` they are recorded, not carried out.
+    Between,
+    /// Keeps the enforcement and the kernel out of reach. In force in every mode.
+    Protection,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HookInfo {
+    /// The kernel's name of the hook, and the program's.
+    pub name: &'static str,
+    /// When it is attached.
+    pub need: Need,
+    /// What it does.
+    pub role: Role,
+    /// What is guaranteed by it, in the operator's words.
+    pub guarantee: &'static str,
+}
+
+macro_rules! hooks {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $need:ident $role:ident $guarantee:literal;)*) => {
+        /// An LSM hook that we have a program for. The number is its index in `HOOK_COUNTERS` and stays in audit records:
+        /// append, never reorder.
+        #[repr(u16)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub enum Hook {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Hook {
+            /// Every hook, in the order of its numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Its row.
+            pub const fn info(self) -> HookInfo {
+                match self {
+                    $(Self::$variant => HookInfo {
+                        name: $name, need: Need::$need, role: Role::$role, guarantee: $guarantee,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+hooks! {
+    /// `copy_process`: the child inherits the tag, or there is no child.
+    TaskAlloc "task_alloc" Always Lifecycle "every thread and child stays in its context";
+    /// `begin_new_exec`, after the point of no return: the entering process is the context's from here on.
+    BprmCommittedCreds "bprm_committed_creds" Always Lifecycle "a process that enters cannot be touched before its exec";
+    /// `check_kill_permission`: kill, tkill, tgkill, sigqueue, `pidfd_send_signal`.
+    TaskKill "task_kill" Always Between "signals";
+    /// `__ptrace_may_access`: attach, seize, `process_vm_*`, `/proc/PID` that asks ptrace, `pidfd_getfd`, kcmp.
+    PtraceAccessCheck "ptrace_access_check" Always Between "tracing, memory and the visibility of processes";
+    /// `PTRACE_TRACEME`.
+    PtraceTraceme "ptrace_traceme" Always Between "tracing";
+    /// `getpgid(2)`.
+    TaskGetpgid "task_getpgid" Always Between "process groups and sessions";
+    /// `setpgid(2)`.
+    TaskSetpgid "task_setpgid" Always Between "process groups and sessions";
+    /// `getsid(2)`.
+    TaskGetsid "task_getsid" Always Between "process groups and sessions";
+    /// `sched_getscheduler(2)`, `sched_getparam(2)`, `sched_getattr(2)`, `sched_getaffinity(2)`.
+    TaskGetscheduler "task_getscheduler" Always Between "scheduling";
+    /// `sched_setscheduler(2)`, `sched_setaffinity(2)` and their kin.
+    TaskSetscheduler "task_setscheduler" Always Between "scheduling";
+    /// `setpriority(2)`, for each task it reaches.
+    TaskSetnice "task_setnice" Always Between "scheduling";
+    /// `ioprio_get(2)`.
+    TaskGetioprio "task_getioprio" Always Between "scheduling";
+    /// `ioprio_set(2)`.
+    TaskSetioprio "task_setioprio" Always Between "scheduling";
+    /// `move_pages(2)`, `migrate_pages(2)`.
+    TaskMovememory "task_movememory" Always Between "memory placement";
+    /// `prlimit(2)` that sets.
+    TaskSetrlimit "task_setrlimit" Always Between "resource limits";
+    /// `fcntl(2)`: remembers who gave a file an owner for SIGIO, or refuses.
+    FileFcntl "file_fcntl" Always Lifecycle "signals by asynchronous input and output";
+    /// `ioctl(2)`: the same for `FIOSETOWN` and `SIOCSPGRP`.
+    FileIoctl "file_ioctl" Always Lifecycle "signals by asynchronous input and output";
+    /// `ioctl(2)` of 32-bit programs.
+    FileIoctlCompat "file_ioctl_compat" Always Lifecycle "signals by asynchronous input and output";
+    /// `__f_setown`: forgets what was remembered of a file that has a new owner.
+    FileSetFowner "file_set_fowner" Always Lifecycle "signals by asynchronous input and output";
+    /// `sigio_perm`, at delivery, in whatever context.
+    FileSendSigiotask "file_send_sigiotask" Always Between "signals by asynchronous input and output";
+    /// `bpf(2)`, every command.
+    Bpf "bpf" Always Protection "the enforcement's maps and programs";
+    /// `ns_capable` and all that ends in it, in every user namespace.
+    Capable "capable" Always Protection "capabilities beyond the safe ones";
+    /// `create_user_ns`.
+    UsernsCreate "userns_create" Always Protection "capabilities beyond the safe ones";
+    /// `path_mount`, before its own capability check.
+    SbMount "sb_mount" Always Protection "the mount tree";
+    /// `__request_module`.
+    KernelModuleRequest "kernel_module_request" Always Protection "kernel modules";
+    /// `do_dentry_open`.
+    FileOpen "file_open" HostTree Protection "files of /proc/PID, control file systems and devices in the host's mount tree";
+    /// `vfs_unlink`.
+    InodeUnlink "inode_unlink" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `vfs_rmdir`.
+    InodeRmdir "inode_rmdir" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `vfs_rename`.
+    InodeRename "inode_rename" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `vfs_mkdir`.
+    InodeMkdir "inode_mkdir" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `vfs_symlink`.
+    InodeSymlink "inode_symlink" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `vfs_link`.
+    InodeLink "inode_link" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `notify_change`.
+    InodeSetattr "inode_setattr" HostTree Protection "the pins of the enforcement and control file systems";
+    /// `proc_pid_make_inode` and its revalidation: the process's tag is copied to its `/proc/PID` inode.
+    TaskToInode "task_to_inode" HostProc Lifecycle "the visibility of processes in the host's procfs";
+    /// `vfs_getattr`.
+    InodeGetattr "inode_getattr" HostProc Between "the visibility of processes in the host's procfs";
+    /// `readlinkat(2)`.
+    InodeReadlink "inode_readlink" HostProc Between "the visibility of processes in the host's procfs";
+}
+
+impl Hook {
+    /// The hook with this number, as audit records and counters carry it.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The kernel's name, and the program's.
+    pub const fn name(self) -> &'static str {
+        self.info().name
+    }
+}

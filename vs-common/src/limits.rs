@@ -1,0 +1,22 @@
+//! Sizes and rates, once for both sides.
+
+/// Contexts that can exist at a time.
+pub const MAX_CONTEXTS: u32 = 4096;
+/// Rows of `CONTEXTS`: two epochs' worth, since a load writes the next one beside the one in force.
+pub const MAX_CONTEXT_ROWS: u32 = 2 * MAX_CONTEXTS;
+/// Bytes of a context's name, without a terminating zero.
+pub const CONTEXT_NAME_SIZE: usize = 32;
+/// Bytes of the ring buffer: 1 MiB holds over 3 000 records.
+pub const RING_SIZE: u32 = 1 << 20;
+/// Actors whose repeated violations are being aggregated at a time; beyond them each is a record of its own.
+pub const MAX_AGGREGATES: u32 = 8192;
+/// Open files of guests with an owner for SIGIO that can be remembered; beyond them `F_SETOWN` fails with ENOMEM.
+pub const MAX_FILE_OWNERS: u32 = 16_384;
+/// How long, in nanoseconds, violations of one actor at one hook are counted into one record.
+pub const AGGREGATE_INTERVAL_NS: u64 = 1_000_000_000;
+/// Records per second that a context may write unless policy says otherwise.
+pub const DEFAULT_RECORDS_PER_SECOND: u32 = 100;
+/// Records that a context may write at once after a quiet time, unless policy says otherwise.
+pub const DEFAULT_RECORD_BURST: u32 = 400;
+/// Bytes of an executable's file name that a record carries.
+pub const EXECUTABLE_NAME_SIZE: usize = 32;

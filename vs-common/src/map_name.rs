@@ -1,0 +1,41 @@
+//! The names of the maps, once for both sides. Under 16 bytes, the kernel's limit (`BPF_OBJ_NAME_LEN`).
+
+/// The version of all pinned layouts: the folder under [`PIN_ROOT`]. A loader refuses, by name, one it does not know.
+pub const LAYOUT_VERSION: u32 = 1;
+/// The folder in bpffs that holds one folder per layout version.
+pub const PIN_ROOT: &str = "/sys/fs/bpf/vs";
+
+/// Task storage: [`crate::context::Tag`] of each process of a context.
+pub const TASKS: &str = "TASKS";
+/// Inode storage: the process a `/proc/PID` inode stands for.
+pub const INODES: &str = "INODES";
+/// Array of one `u32`: the epoch in force. The one word that a load flips.
+pub const EPOCH: &str = "EPOCH";
+/// Hash: [`crate::policy_entry::ContextKey`] to [`crate::policy_entry::ContextRules`].
+pub const CONTEXTS: &str = "CONTEXTS";
+/// Hash: xid to [`crate::policy_entry::ContextState`], which outlives epochs.
+pub const CONTEXT_STATES: &str = "CONTEXT_STATES";
+/// Hash: epoch to [`crate::policy_entry::EpochInfo`].
+pub const EPOCHS: &str = "EPOCHS";
+/// Ring buffer of [`crate::violation::Violation`].
+pub const VIOLATIONS: &str = "VIOLATIONS";
+/// Hash: [`crate::violation::AggregateKey`] to [`crate::violation::Aggregate`].
+pub const AGGREGATES: &str = "AGGREGATES";
+/// Per-CPU array, by hook number: [`crate::policy_entry::HookCounters`].
+pub const HOOK_COUNTERS: &str = "HOOK_COUNTERS";
+/// Hash: address of a `struct file` to the tag of the guest that gave it an owner for SIGIO.
+pub const FILE_OWNERS: &str = "FILE_OWNERS";
+
+/// Every map that is pinned.
+pub const ALL: &[&str] = &[
+    TASKS,
+    INODES,
+    EPOCH,
+    CONTEXTS,
+    CONTEXT_STATES,
+    EPOCHS,
+    VIOLATIONS,
+    AGGREGATES,
+    HOOK_COUNTERS,
+    FILE_OWNERS,
+];

@@ -1,0 +1,164 @@
+//! What a decision can say, and the only errnos that may leave a hook.
+
+/// The errnos a hook may return: a closed set, because the kernel path that called the hook acts on some of them.
+///
+/// Never to be added: `ESRCH` (`kill_pid_info` retries for ever on it, 6.1 to 7.x), the restart codes (512 and above, they
+/// leak into userspace or restart the call), `ESTALE` and `ECHILD` (they restart a path walk, `fs/namei.c:path_openat`).
+#[repr(u16)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Errno {
+    /// Operation not permitted: an act on another context's process.
+    Eperm = 1,
+    /// No such file or directory: another context's `/proc/PID`.
+    Enoent = 2,
+    /// Out of memory: a tag for which there is no storage.
+    Enomem = 12,
+    /// Permission denied: a file of the kernel's that no guest may open.
+    Eacces = 13,
+}
+
+impl Errno {
+    /// Every member, for tables and tests.
+    pub const ALL: [Self; 4] = [Self::Eperm, Self::Enoent, Self::Enomem, Self::Eacces];
+
+    /// The symbol as `errno(3)` spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eperm => "EPERM",
+            Self::Enoent => "ENOENT",
+            Self::Enomem => "ENOMEM",
+            Self::Eacces => "EACCES",
+        }
+    }
+
+    /// The member with this number, if it is in the set.
+    pub const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            1 => Some(Self::Eperm),
+            2 => Some(Self::Enoent),
+            12 => Some(Self::Enomem),
+            13 => Some(Self::Eacces),
+            _ => None,
+        }
+    }
+}
+
+/// Why something was denied.
+#[repr(u16)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// The target is a process of the host.
+    HostTarget = 1,
+    /// The target belongs to another context.
+    ForeignTarget = 2,
+    /// The target carries the same xid with another generation: it belongs to nobody.
+    StaleTarget = 3,
+    /// The target is still entering the actor's context and may not be touched yet.
+    EnteringTarget = 4,
+    /// Whether the target has a tag could not be told.
+    UnknownTarget = 5,
+    /// Whether the actor has a tag could not be told.
+    UnknownActor = 6,
+    /// The spectator tried to change something.
+    SpectatorChange = 7,
+    /// The object is part of the enforcement itself, or reaches it.
+    Enforcement = 8,
+    /// The capability is not among those a context may use.
+    Capability = 9,
+    /// A file system through which the kernel is controlled.
+    ControlFilesystem = 10,
+    /// A device that is not among the harmless ones.
+    Device = 11,
+    /// There was no memory for the tag.
+    NoStorage = 12,
+    /// The context is being stopped and may not fork.
+    Dying = 13,
+    /// A user namespace would give back the capabilities that were dropped.
+    UserNamespace = 14,
+    /// Loading code into the kernel.
+    KernelModule = 15,
+    /// Changing the mount tree.
+    Mount = 16,
+}
+
+impl Reason {
+    /// Every member, for tables and tests.
+    pub const ALL: [Self; 16] = [
+        Self::HostTarget,
+        Self::ForeignTarget,
+        Self::StaleTarget,
+        Self::EnteringTarget,
+        Self::UnknownTarget,
+        Self::UnknownActor,
+        Self::SpectatorChange,
+        Self::Enforcement,
+        Self::Capability,
+        Self::ControlFilesystem,
+        Self::Device,
+        Self::NoStorage,
+        Self::Dying,
+        Self::UserNamespace,
+        Self::KernelModule,
+        Self::Mount,
+    ];
+
+    /// The word for it in audit records: lower case, stable once released.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HostTarget => "host-target",
+            Self::ForeignTarget => "foreign-target",
+            Self::StaleTarget => "stale-target",
+            Self::EnteringTarget => "entering-target",
+            Self::UnknownTarget => "unknown-target",
+            Self::UnknownActor => "unknown-actor",
+            Self::SpectatorChange => "spectator-change",
+            Self::Enforcement => "enforcement",
+            Self::Capability => "capability",
+            Self::ControlFilesystem => "control-filesystem",
+            Self::Device => "device",
+            Self::NoStorage => "no-storage",
+            Self::Dying => "dying",
+            Self::UserNamespace => "user-namespace",
+            Self::KernelModule => "kernel-module",
+            Self::Mount => "mount",
+        }
+    }
+
+    /// The member with this number.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u16 == number)
+    }
+
+    /// One sentence for the operator who asks `vs policy explain`.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::HostTarget => "a guest may not act on processes of the host",
+            Self::ForeignTarget => "a guest may not act on processes of another context",
+            Self::StaleTarget => "the target is left from an earlier use of this xid and belongs to nobody",
+            Self::EnteringTarget => {
+                "the target is still entering the context and cannot be touched before its exec"
+            }
+            Self::UnknownTarget => "the target's context could not be read, and unknown is denied to a guest",
+            Self::UnknownActor => "the actor's context could not be read, and unknown is denied",
+            Self::SpectatorChange => "the spectator sees all and changes nothing",
+            Self::Enforcement => "the enforcement is out of every context's reach",
+            Self::Capability => "the capability is not among those that a context may use",
+            Self::ControlFilesystem => "the kernel is controlled through this file system",
+            Self::Device => "only the harmless devices are open to a context",
+            Self::NoStorage => "there was no memory for the child's tag, and no tag means no child",
+            Self::Dying => "the context is being stopped and may not fork",
+            Self::UserNamespace => "a user namespace would give back the capabilities dropped at entry",
+            Self::KernelModule => "a context may not have code loaded into the kernel",
+            Self::Mount => "a context may not change the mount tree",
+        }
+    }
+}
+
+/// The outcome of a decision. Whether a denial is carried out or only recorded is the mode's affair, not the decision's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Let it pass; nothing is recorded.
+    Allow,
+    /// Refuse it and record the attempt.
+    Deny(Errno, Reason),
+}

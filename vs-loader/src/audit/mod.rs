@@ -1,0 +1,1 @@
+//! What the programs denied, from the ring buffer to a line of the audit.

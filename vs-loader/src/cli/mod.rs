@@ -1,0 +1,72 @@
+//! The command `vs`: one file per subcommand, output and exit code decided once.
+
+pub mod exit_code;
+pub mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Output;
+
+/// Linux-VServer's contexts on a stock kernel: load policy, run programs in contexts, see every attempt to cross.
+#[derive(Parser, Debug)]
+#[command(name = "vs", version, max_term_width = 100)]
+pub struct Arguments {
+    /// Print answers as JSON, one object per line.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {}
+
+/// A failure with the exit code that scripts tell it by.
+#[derive(Debug)]
+pub struct Failure {
+    /// One of [`exit_code`].
+    pub code: u8,
+    /// What happened and what to do about it.
+    pub error: anyhow::Error,
+}
+
+impl Failure {
+    /// A failure with its code.
+    pub fn new(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: error.into() }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { code: exit_code::FAILURE, error }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self { code: exit_code::FAILURE, error: error.into() }
+    }
+}
+
+/// What a subcommand comes to: an exit code, or a failure to print.
+pub type CommandResult = Result<u8, Failure>;
+
+/// Parses the command line, runs the subcommand, prints its failure, and returns the status for the shell.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output { is_json: arguments.json };
+    match dispatch(arguments.command, output) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("vs: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, _output: Output) -> CommandResult {
+    match command {}
+}

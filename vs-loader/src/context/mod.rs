@@ -1,0 +1,1 @@
+//! Contexts: which there are, which processes are in them, and how one gets in.

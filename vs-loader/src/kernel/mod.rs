@@ -1,0 +1,1 @@
+//! Programs and the kernel they run on: support, layout, object, attachment, pins.

@@ -1,0 +1,3 @@
+//! The kernel's maps as the loader sees them: one trait, one real implementation, one fake that fails on demand.
+
+pub mod store;

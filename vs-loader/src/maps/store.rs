@@ -1,0 +1,139 @@
+//! What the rest of the loader may ask of the pinned maps.
+//!
+//! The pinned maps are the only truth about what runs; whoever needs to know or to change it goes through [`Store`]. The real one
+//! is over bpffs; the fake one lives in memory, fails where a test tells it to, and shows that a load that fails anywhere leaves
+//! the old rules in force.
+
+use std::os::fd::BorrowedFd;
+
+use vs_common::context::Tag;
+use vs_common::hook::Hook;
+use vs_common::id::{Epoch, Xid};
+use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
+use vs_common::violation::{Aggregate, AggregateKey};
+
+/// A map operation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} the map {map}: {cause}")]
+pub struct StoreError {
+    /// The map's name, of [`vs_common::map_name`].
+    pub map: &'static str,
+    /// What was tried: "read", "write", "remove from", "list".
+    pub operation: &'static str,
+    /// The kernel's answer.
+    pub cause: std::io::Error,
+}
+
+/// The pinned maps.
+///
+/// Every method returns an error only if the kernel refused the operation; a key that is not there is `None`, and removing it
+/// again is no error.
+pub trait Store {
+    /// The epoch in force; 0 before the first load.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn epoch(&self) -> Result<Epoch, StoreError>;
+
+    /// Flips the one word that all programs read: from here on the rows of `epoch` are in force.
+    ///
+    /// # Errors
+    /// The kernel refused; the old epoch is in force.
+    fn set_epoch(&mut self, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// Every row of every epoch, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn context_rows(&self) -> Result<Vec<(ContextKey, ContextRules)>, StoreError>;
+
+    /// The rules of one context in one epoch.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn context_rules(&self, key: ContextKey) -> Result<Option<ContextRules>, StoreError>;
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_context_rules(&mut self, key: ContextKey, rules: &ContextRules) -> Result<(), StoreError>;
+
+    /// Removes one row.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_context_rules(&mut self, key: ContextKey) -> Result<(), StoreError>;
+
+    /// Every context's state, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn context_states(&self) -> Result<Vec<(Xid, ContextState)>, StoreError>;
+
+    /// One context's state.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn context_state(&self, xid: Xid) -> Result<Option<ContextState>, StoreError>;
+
+    /// Writes one context's state. Programs add to its counters meanwhile: write a new one, or one whose context cannot deny.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_context_state(&mut self, xid: Xid, state: &ContextState) -> Result<(), StoreError>;
+
+    /// Removes one context's state.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_context_state(&mut self, xid: Xid) -> Result<(), StoreError>;
+
+    /// Who loaded the epoch, when, and what.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn epoch_info(&self, epoch: Epoch) -> Result<Option<EpochInfo>, StoreError>;
+
+    /// Writes who loaded the epoch.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_epoch_info(&mut self, epoch: Epoch, info: &EpochInfo) -> Result<(), StoreError>;
+
+    /// Removes what was written about the epoch.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_epoch_info(&mut self, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// The tag of the task behind a pidfd; `None`: it has none, it is the host's.
+    ///
+    /// # Errors
+    /// The kernel refused, or the process is gone (`ESRCH`).
+    fn task_tag(&self, pidfd: BorrowedFd<'_>) -> Result<Option<Tag>, StoreError>;
+
+    /// Tags the task behind a pidfd. The kernel tags that one thread: call it for a process with a single one.
+    ///
+    /// # Errors
+    /// The kernel refused, the process is gone (`ESRCH`), or it has a tag already (`EEXIST`): a tag is given once.
+    fn set_task_tag(&mut self, pidfd: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError>;
+
+    /// What all processors counted at one hook, summed.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn hook_counters(&self, hook: Hook) -> Result<HookCounters, StoreError>;
+
+    /// Every run of repeated violations being counted, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn aggregates(&self) -> Result<Vec<(AggregateKey, Aggregate)>, StoreError>;
+
+    /// Takes one run out of the map, with what was counted up to that instant (`BPF_MAP_LOOKUP_AND_DELETE_ELEM`).
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn take_aggregate(&mut self, key: AggregateKey) -> Result<Option<Aggregate>, StoreError>;
+}
