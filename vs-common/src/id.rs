@@ -19,6 +19,9 @@ impl Xid {
     pub const LAST_STATIC: Self = Self(49_151);
     /// The lowest number that the loader hands out to a context no policy names.
     pub const FIRST_DYNAMIC: Self = Self(49_152);
+    /// Whom the loader's canary acts as, for an instant and in one process: a guest of no policy. What it is denied is counted, and no
+    /// record is written of it.
+    pub const CANARY: Self = Self(u32::MAX - 1);
     /// The highest number there is. VServer's `xid_t` was 16 bits wide on disk, and classic tools print five digits.
     pub const LAST_DYNAMIC: Self = Self(65_535);
 

@@ -1,0 +1,26 @@
+//! No context uses a capability beyond the safe ones, in whatever user namespace.
+//!
+//! Entry has dropped the others for good, so this is the second lock: it holds where capabilities come back, which a user namespace
+//! would do (`kernel/user_namespace.c:create_user_ns` hands out a full set).
+
+use aya_ebpf::macros::lsm;
+use aya_ebpf::programs::LsmContext;
+
+use vs_common::capability::decide_capability;
+use vs_common::context::Identity;
+use vs_common::hook::Hook;
+
+use crate::audit::Target;
+use crate::context;
+use crate::verdict::{ALLOW, conclude};
+
+/// `security_capable(cred, ns, cap, opts)`: see [`decide_capability`].
+#[lsm(hook = "capable")]
+fn capable(ctx: LsmContext) -> i32 {
+    let actor = context::current();
+    if matches!(actor, Identity::Host) {
+        return ALLOW;
+    }
+    let number: u32 = ctx.arg(2);
+    conclude(Hook::Capable, decide_capability(actor, number), actor, &Target::capability(number), u64::from(number))
+}

@@ -1,0 +1,107 @@
+//! Who is who: tags of tasks and of `/proc/PID` inodes.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use aya_ebpf::helpers::generated::{bpf_inode_storage_get, bpf_task_storage_get};
+
+use vs_common::context::{Identity, Tag};
+use vs_common::id::{Generation, Xid};
+use vs_common::kernel_layout::inject;
+
+use crate::kernel::inode::Inode;
+use crate::kernel::layout::{self, is_injected};
+use crate::kernel::task::Task;
+use crate::maps::{INODES, TASKS};
+
+/// `BPF_LOCAL_STORAGE_GET_F_CREATE`.
+const CREATE: u64 = 1;
+
+/// What a storage holds that was created only to learn whether there was one: the host's.
+const HOST_TAG: Tag = Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) };
+
+/// The running task's identity.
+#[inline(always)]
+pub(crate) fn current() -> Identity {
+    of(Task::current(), inject::ACTOR_READ)
+}
+
+/// A target's identity.
+#[inline(always)]
+pub(crate) fn target(task: Task) -> Identity {
+    of(task, inject::TARGET_READ)
+}
+
+/// The identity of a task. No storage of any tool: the host, after one load. Some storage and a tag of ours: a member. Some storage
+/// and no tag: from 6.2 on the storage is another tool's and the task is the host's. Before, the helper also says NULL when its
+/// per-CPU lock is busy (`kernel/bpf/bpf_task_storage.c:bpf_task_storage_trylock`); asked again with leave to create, it looks up first,
+/// so that an answer is definite, and only a second NULL leaves it unknown.
+#[inline(always)]
+fn of(task: Task, failure: u32) -> Identity {
+    if !task.has_storage() {
+        return Identity::Host;
+    }
+    let mut tag = if is_injected(failure) { ptr::null() } else { task_tag(task) };
+    if tag.is_null() {
+        if is_injected(failure) {
+            return Identity::Unknown;
+        }
+        if layout::STORAGE_BUSY.load() == 0 {
+            return Identity::Host;
+        }
+        let mut host = HOST_TAG;
+        tag = create_task_tag(task, &mut host);
+        if tag.is_null() {
+            return Identity::Unknown;
+        }
+    }
+    // SAFETY: Not null, and storage is not freed before the program returns (RCU). Only `lifecycle` ever changes, by one store.
+    let tag = unsafe { *tag };
+    if tag.xid == Xid::HOST { Identity::Host } else { Identity::Member(tag) }
+}
+
+/// The tag of a task, or null.
+#[inline(always)]
+pub(crate) fn task_tag(task: Task) -> *mut Tag {
+    // SAFETY: The map is a task storage of `Tag`; `task` is typed, which the verifier checks.
+    unsafe { bpf_task_storage_get(TASKS.as_ptr(), task.as_ptr().cast(), ptr::null_mut(), 0).cast() }
+}
+
+/// The tag of a task, made with this value if it has none; null: there was no memory, or the lock was busy.
+#[inline(always)]
+pub(crate) fn create_task_tag(task: Task, value: &mut Tag) -> *mut Tag {
+    // SAFETY: As in `task_tag`; `value` is a live local of the map's value type.
+    unsafe {
+        bpf_task_storage_get(TASKS.as_ptr(), task.as_ptr().cast(), ptr::from_mut(value).cast::<c_void>(), CREATE).cast()
+    }
+}
+
+/// The tag of an inode, or null.
+#[inline(always)]
+pub(crate) fn inode_tag(inode: Inode) -> *mut Tag {
+    // SAFETY: The map is an inode storage of `Tag`; `inode` is typed, which the verifier checks.
+    unsafe { bpf_inode_storage_get(INODES.as_ptr(), inode.as_ptr(), ptr::null_mut(), 0).cast() }
+}
+
+/// The tag of an inode, made with this value if it has none; null: there was no memory.
+///
+/// The caller holds a reference to the inode (`kernel/bpf/bpf_inode_storage.c:bpf_inode_storage_get`).
+#[inline(always)]
+pub(crate) fn create_inode_tag(inode: Inode, value: &mut Tag) -> *mut Tag {
+    // SAFETY: As in `inode_tag`; `value` is a live local of the map's value type.
+    unsafe { bpf_inode_storage_get(INODES.as_ptr(), inode.as_ptr(), ptr::from_mut(value).cast::<c_void>(), CREATE).cast() }
+}
+
+/// The process that a `/proc/PID` inode stands for. Without a tag it is the host's, which is foreign to every guest: the inode is
+/// older than the hook, or there was no memory for its tag.
+#[inline(always)]
+pub(crate) fn of_process_inode(inode: Inode) -> Identity {
+    let tag = inode_tag(inode);
+    if tag.is_null() {
+        return Identity::Host;
+    }
+    // SAFETY: As in `of`; a torn read while `task_to_inode` rewrites the tag of an inode whose process enters a context can only mix
+    // the host's zeros with the new values, which is equal to no member's tag.
+    let tag = unsafe { *tag };
+    if tag.xid == Xid::HOST { Identity::Host } else { Identity::Member(tag) }
+}

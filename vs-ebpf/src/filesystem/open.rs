@@ -1,0 +1,43 @@
+//! Opening `/proc/PID` of others, control file systems, and devices.
+
+use core::ffi::c_void;
+
+use aya_ebpf::macros::lsm;
+use aya_ebpf::programs::LsmContext;
+
+use vs_common::context::Identity;
+use vs_common::filesystem::{FileFacts, decide_open};
+use vs_common::hook::Hook;
+
+use crate::audit::Target;
+use crate::context;
+use crate::kernel::file::File;
+use crate::verdict::{ALLOW, conclude};
+
+/// `do_dentry_open`, once the file is there: see [`decide_open`]. `O_PATH` never comes here, and nothing can be read or written by it.
+#[lsm(hook = "file_open")]
+fn file_open(ctx: LsmContext) -> i32 {
+    let actor = context::current();
+    if matches!(actor, Identity::Host) {
+        return ALLOW;
+    }
+    let file = File::argument(ctx.arg::<*const c_void>(0));
+    let Some(inode) = file.inode() else { return ALLOW };
+    let superblock_magic = inode.superblock_magic();
+    let process = if inode.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
+    let facts = FileFacts {
+        superblock_magic,
+        mode: inode.mode(),
+        device: inode.represented_device(),
+        process,
+        is_write: file.is_write(),
+    };
+    let verdict = decide_open(actor, &facts);
+    conclude(
+        Hook::FileOpen,
+        verdict,
+        actor,
+        &Target::file(inode, superblock_magic, file.dentry(), process),
+        u64::from(facts.is_write),
+    )
+}

@@ -1,0 +1,91 @@
+//! `struct inode`, `struct super_block`, `struct proc_inode`.
+
+use core::ffi::c_void;
+
+use vs_common::filesystem::magic;
+
+use super::{layout, read};
+
+/// An inode as the verifier knows it: a hook's argument, or walked to from one.
+#[derive(Clone, Copy)]
+pub(crate) struct Inode(*mut c_void);
+
+impl Inode {
+    /// A hook's argument of type `struct inode *`, never NULL in the hooks that use this.
+    #[inline(always)]
+    pub(crate) fn argument(pointer: *mut c_void) -> Self {
+        Self(pointer)
+    }
+
+    /// The end of a typed walk.
+    #[inline(always)]
+    pub(crate) fn walked(pointer: *mut c_void) -> Option<Self> {
+        if pointer.is_null() { None } else { Some(Self(pointer)) }
+    }
+
+    /// For helpers that take an inode.
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> *mut c_void {
+        self.0
+    }
+
+    #[inline(always)]
+    fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    #[inline(always)]
+    fn superblock(self) -> u64 {
+        read(self.address() + layout::INODE_I_SB.load())
+    }
+
+    /// `s_magic` of its file system.
+    #[inline(always)]
+    pub(crate) fn superblock_magic(self) -> u64 {
+        read(self.superblock() + layout::SB_S_MAGIC.load())
+    }
+
+    /// `s_dev` of its file system.
+    #[inline(always)]
+    pub(crate) fn device(self) -> u32 {
+        read(self.superblock() + layout::SB_S_DEV.load())
+    }
+
+    /// `i_ino`.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u64 {
+        read(self.address() + layout::INODE_I_INO.load())
+    }
+
+    /// `i_mode`: type and permissions.
+    #[inline(always)]
+    pub(crate) fn mode(self) -> u32 {
+        let mode: u16 = read(self.address() + layout::INODE_I_MODE.load());
+        u32::from(mode)
+    }
+
+    /// `i_rdev`: which device it stands for.
+    #[inline(always)]
+    pub(crate) fn represented_device(self) -> u32 {
+        read(self.address() + layout::INODE_I_RDEV.load())
+    }
+
+    /// Whether the inode lies on a procfs and stands for a process: `proc_inode.pid` is set for all below `/proc/PID`
+    /// (`fs/proc/base.c:proc_pid_make_inode`) and NULL elsewhere (`fs/proc/inode.c:proc_alloc_inode`).
+    #[inline(always)]
+    pub(crate) fn is_process(self, superblock_magic: u64) -> bool {
+        if superblock_magic != magic::PROC {
+            return false;
+        }
+        let container = self.address().wrapping_sub(layout::PROC_VFS_INODE.load());
+        let pid: u64 = read(container.wrapping_add(layout::PROC_PID.load()));
+        pid != 0
+    }
+
+    /// Whether no name leads to it yet: it is being made, and nobody but its maker knows it.
+    #[inline(always)]
+    pub(crate) fn is_unlinked(self) -> bool {
+        let alias: u64 = read(self.address() + layout::INODE_I_DENTRY.load());
+        alias == 0
+    }
+}

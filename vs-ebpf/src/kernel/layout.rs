@@ -1,0 +1,28 @@
+//! Offsets of the running kernel, set by the loader before the object is loaded.
+//!
+//! They lie in `.rodata`, which the loader freezes: to the verifier each is a constant, a pointer plus it is a typed pointer with a
+//! fixed offset, and a branch on one is pruned. `vs_common::kernel_layout` says which field each stands for.
+
+use aya_ebpf::Global;
+
+macro_rules! globals {
+    ($type:ty: $($name:ident)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            pub(crate) static $name: Global<$type> = Global::new(0);
+        )*
+    };
+}
+
+globals!(u64:
+    TASK_BPF_STORAGE TASK_MM TASK_LOGINUID TASK_PID TASK_TGID TASK_COMM MM_EXE_FILE FILE_F_INODE FILE_F_MODE FILE_F_DENTRY
+    FILE_F_OWNER FOWN_FILE PATH_DENTRY DENTRY_D_INODE DENTRY_D_NAME INODE_I_INO INODE_I_SB INODE_I_MODE INODE_I_RDEV
+    INODE_I_DENTRY SB_S_DEV SB_S_MAGIC PROC_PID PROC_VFS_INODE
+);
+globals!(u32: STORAGE_BUSY SETATTR_IDMAP INJECT);
+
+/// Whether a test asked for this failure. Constant false in production, and the branch is gone.
+#[inline(always)]
+pub(crate) fn is_injected(failure: u32) -> bool {
+    INJECT.load() & failure != 0
+}

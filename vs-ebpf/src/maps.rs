@@ -1,0 +1,108 @@
+//! Every map of the object. Names are those of `vs_common::map_name`; the loader pins each.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::macros::btf_map;
+
+use vs_common::context::Tag;
+use vs_common::hook::Hook;
+use vs_common::id::Xid;
+use vs_common::limits;
+use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
+use vs_common::violation::{Aggregate, AggregateKey, Violation};
+
+/// `BPF_F_NO_PREALLOC`, which local storage demands (`kernel/bpf/bpf_local_storage.c:bpf_local_storage_map_alloc_check`).
+const NO_PREALLOC: usize = 1;
+
+/// Declares a local-storage map the way libbpf's `__uint` and `__type` do: pointers whose types carry the numbers, read from BTF
+/// and never followed. aya-ebpf 0.2 has none for tasks, and this keeps the two that we have alike.
+macro_rules! local_storage {
+    ($(#[$doc:meta])* $name:ident, $map_type:literal) => {
+        $(#[$doc])*
+        #[repr(C)]
+        pub(crate) struct $name<T> {
+            r#type: *const [i32; $map_type],
+            key: *const i32,
+            value: *const T,
+            max_entries: *const [i32; 0],
+            map_flags: *const [i32; NO_PREALLOC],
+        }
+
+        // SAFETY: The pointers are null and never followed; only the address of the whole is used, as a map reference.
+        unsafe impl<T> Sync for $name<T> {}
+
+        impl<T> $name<T> {
+            const fn new() -> Self {
+                Self {
+                    r#type: ptr::null(),
+                    key: ptr::null(),
+                    value: ptr::null(),
+                    max_entries: ptr::null(),
+                    map_flags: ptr::null(),
+                }
+            }
+
+            /// The map as helpers take it.
+            #[inline(always)]
+            pub(crate) fn as_ptr(&self) -> *mut c_void {
+                ptr::from_ref(self).cast_mut().cast()
+            }
+        }
+    };
+}
+
+local_storage!(
+    /// `BPF_MAP_TYPE_TASK_STORAGE`.
+    TaskStorage,
+    29
+);
+local_storage!(
+    /// `BPF_MAP_TYPE_INODE_STORAGE`.
+    InodeStorage,
+    28
+);
+
+/// The tag of every process of a context.
+#[btf_map]
+pub(crate) static TASKS: TaskStorage<Tag> = TaskStorage::new();
+
+/// The process that a `/proc/PID` inode stands for.
+#[btf_map]
+pub(crate) static INODES: InodeStorage<Tag> = InodeStorage::new();
+
+/// The epoch in force: the one word that a load flips.
+#[btf_map]
+pub(crate) static EPOCH: Array<u32, 1> = Array::new();
+
+/// What policy says, by epoch and xid.
+#[btf_map]
+pub(crate) static CONTEXTS: HashMap<ContextKey, ContextRules, { limits::MAX_CONTEXT_ROWS as usize }> =
+    HashMap::new();
+
+/// What outlives epochs, by xid.
+#[btf_map]
+pub(crate) static CONTEXT_STATES: HashMap<Xid, ContextState, { limits::MAX_CONTEXTS as usize }> =
+    HashMap::new();
+
+/// Who loaded what when. No program reads it; it is here so that it lives and dies with the rest.
+#[btf_map]
+pub(crate) static EPOCHS: HashMap<u32, EpochInfo, 8> = HashMap::new();
+
+/// Where violations are reported.
+#[btf_map]
+pub(crate) static VIOLATIONS: RingBuf<Violation, { limits::RING_SIZE as usize }> = RingBuf::new();
+
+/// Repeated violations being counted.
+#[btf_map]
+pub(crate) static AGGREGATES: HashMap<AggregateKey, Aggregate, { limits::MAX_AGGREGATES as usize }> =
+    HashMap::new();
+
+/// Denials and failures by hook.
+#[btf_map]
+pub(crate) static HOOK_COUNTERS: PerCpuArray<HookCounters, { Hook::COUNT }> = PerCpuArray::new();
+
+/// Who gave an open file its owner for SIGIO, by the address of the `struct file`; only guests are in it.
+#[btf_map]
+pub(crate) static FILE_OWNERS: HashMap<u64, Tag, { limits::MAX_FILE_OWNERS as usize }> = HashMap::new();

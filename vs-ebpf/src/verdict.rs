@@ -1,0 +1,105 @@
+//! From a decision to what the hook returns: the one place that denies.
+
+use vs_common::context::{Identity, Tag};
+use vs_common::hook::{Hook, Role};
+use vs_common::id::{Epoch, Generation, Xid};
+use vs_common::policy_entry::{ContextKey, Mode};
+use vs_common::verdict::{Errno, Verdict};
+
+use crate::audit::{self, Target};
+use crate::counters;
+use crate::maps::{CONTEXTS, EPOCH};
+
+/// What a hook returns to let the act pass.
+pub(crate) const ALLOW: i32 = 0;
+
+/// The tag under which an actor is reported whose own could not be read.
+const UNKNOWN: Tag = Tag { xid: Xid(u32::MAX), lifecycle: 0, generation: Generation(0) };
+
+/// What is known of a denial, gathered on the stack for the functions that are not inlined.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Denial {
+    pub(crate) actor: Tag,
+    pub(crate) target: Target,
+    /// What was asked for, by hook.
+    pub(crate) detail: u64,
+    pub(crate) hook: u16,
+    pub(crate) reason: u16,
+    pub(crate) errno: u16,
+    /// 1: the running task is the actor. 0: the act was set up earlier.
+    pub(crate) is_current: u16,
+    /// 1: mode observe may turn it into an allow.
+    pub(crate) is_between: u32,
+    pub(crate) epoch: u32,
+}
+
+/// Carries out a verdict on the running task: what the hook returns. An allow costs nothing; a denial is looked up, counted and
+/// reported, and in mode observe let pass.
+#[inline(always)]
+pub(crate) fn conclude(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, detail: u64) -> i32 {
+    carry_out(hook, verdict, actor, target, detail, true)
+}
+
+/// The same for an act that its actor set up earlier, so that the running task has nothing to do with it.
+#[inline(always)]
+pub(crate) fn conclude_deferred(hook: Hook, verdict: Verdict, actor: Tag, target: &Target, detail: u64) -> i32 {
+    carry_out(hook, verdict, Identity::Member(actor), target, detail, false)
+}
+
+#[inline(always)]
+fn carry_out(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, detail: u64, is_current: bool) -> i32 {
+    let Verdict::Deny(errno, reason) = verdict else { return ALLOW };
+    let denial = Denial {
+        actor: match actor {
+            Identity::Member(tag) => tag,
+            Identity::Host | Identity::Unknown => UNKNOWN,
+        },
+        target: *target,
+        detail,
+        hook: hook as u16,
+        reason: reason as u16,
+        errno: errno as u16,
+        is_current: u16::from(is_current),
+        is_between: u32::from(matches!(hook.info().role, Role::Between)),
+        epoch: 0,
+    };
+    if deny(&denial) == 0 {
+        return ALLOW;
+    }
+    // Constants from real branches: LLVM makes arithmetic of anything shorter, and from 6.12 on the verifier cannot bound it
+    // (`kernel/bpf/bpf_lsm.c:bpf_lsm_get_retval_range` wants [-4095, 0]).
+    match errno {
+        Errno::Eperm => -1,
+        Errno::Enoent => -2,
+        Errno::Enomem => -12,
+        Errno::Eacces => -13,
+    }
+}
+
+/// Counts and reports a denial. 0: the actor's context is in mode observe and it is let pass; 1: it is carried out.
+#[inline(never)]
+fn deny(denial: &Denial) -> u32 {
+    let mut denial = *denial;
+    denial.epoch = match EPOCH.get(0) {
+        Some(epoch) => *epoch,
+        None => 0,
+    };
+    let is_enforced = denial.is_between == 0 || !is_observed(&denial);
+    counters::count_denial(u32::from(denial.hook), is_enforced);
+    if denial.actor.xid != Xid::CANARY {
+        audit::report(&denial, if is_enforced { Mode::Enforce } else { Mode::Observe });
+    }
+    u32::from(is_enforced)
+}
+
+/// Whether the actor's rules say observe. No rules, or rules for another generation: they do not.
+#[inline(always)]
+fn is_observed(denial: &Denial) -> bool {
+    let key = ContextKey { epoch: Epoch(denial.epoch), xid: denial.actor.xid };
+    // SAFETY: A row is written whole before its epoch is in force and not changed after; removal frees it after a grace period.
+    match unsafe { CONTEXTS.get(&key) } {
+        Some(rules) => rules.generation == denial.actor.generation && rules.mode == Mode::Observe as u32,
+        None => false,
+    }
+}
