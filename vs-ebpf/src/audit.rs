@@ -18,7 +18,7 @@ use vs_common::policy_entry::{ContextKey, ContextState, Mode};
 use vs_common::violation::{Aggregate, AggregateKey, TargetKind, VIOLATION_VERSION, Violation};
 
 use crate::{atomic, counters};
-use crate::kernel::inode::Inode;
+use crate::kernel::inode::InodeAddress;
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
 use crate::kernel::file;
@@ -60,7 +60,7 @@ impl Target {
 
     /// A file, by its inode and the address of its dentry.
     #[inline(always)]
-    pub(crate) fn file(inode: Inode, magic: u64, dentry: u64, owner: Option<Identity>) -> Self {
+    pub(crate) fn file(inode: InodeAddress, magic: u64, dentry: u64, owner: Option<Identity>) -> Self {
         let (tag, is_unknown) = split(owner.unwrap_or(Identity::Host));
         Self {
             kind: TargetKind::File as u32,
@@ -97,19 +97,19 @@ const fn split(identity: Identity) -> (Tag, u32) {
 
 /// Writes the record of a denial, or counts it.
 #[inline(always)]
-pub(crate) fn report(denial: &Denial, mode: Mode) {
+pub(crate) fn report(denial: &Denial, epoch: Epoch, mode: Mode) {
     // SAFETY: No arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let Some(repeated) = begin_or_count(denial, now) else { return };
     let state = CONTEXT_STATES.get_ptr_mut(&denial.actor.xid);
     if let Some(state) = state
-        && !take_token(denial, state, now)
+        && !take_token(denial, epoch, state, now)
     {
         // SAFETY: The state outlives the program (RCU), and the field is 8-byte aligned.
         unsafe { atomic::add(&raw mut (*state).suppressed, 1 + repeated) };
         return;
     }
-    if !submit(denial, mode, now, repeated) {
+    if !submit(denial, epoch, mode, now, repeated) {
         match state {
             // SAFETY: As above.
             Some(state) => unsafe { atomic::add(&raw mut (*state).lost, 1 + repeated) },
@@ -152,8 +152,8 @@ fn begin_or_count(denial: &Denial, now: u64) -> Option<u64> {
 /// Plain loads and stores: two processors that take one at once may get two for the price of one, which changes a rate by a record and
 /// no count.
 #[inline(always)]
-fn take_token(denial: &Denial, state: *mut ContextState, now: u64) -> bool {
-    let key = ContextKey { epoch: Epoch(denial.epoch), xid: denial.actor.xid };
+fn take_token(denial: &Denial, epoch: Epoch, state: *mut ContextState, now: u64) -> bool {
+    let key = ContextKey { epoch, xid: denial.actor.xid };
     // SAFETY: As in `verdict::is_observed`.
     let (rate, burst) = match unsafe { CONTEXTS.get(&key) } {
         Some(rules) => (rules.records_per_second, rules.record_burst),
@@ -179,7 +179,7 @@ fn take_token(denial: &Denial, state: *mut ContextState, now: u64) -> bool {
 
 /// Writes the record; `false`: the ring is full.
 #[inline(always)]
-fn submit(denial: &Denial, mode: Mode, now: u64, repeated: u64) -> bool {
+fn submit(denial: &Denial, epoch: Epoch, mode: Mode, now: u64, repeated: u64) -> bool {
     if is_injected(inject::RING_FULL) {
         return false;
     }
@@ -194,7 +194,7 @@ fn submit(denial: &Denial, mode: Mode, now: u64, repeated: u64) -> bool {
         (*record).reason = denial.reason;
         (*record).errno = denial.errno;
         (*record).mode = mode as u16;
-        (*record).epoch = denial.epoch;
+        (*record).epoch = epoch.0;
         (*record).time = now;
         (*record).repeated = repeated;
         (*record).detail = denial.detail;
@@ -212,20 +212,20 @@ unsafe fn write_actor(record: *mut Violation, denial: &Denial) {
     // SAFETY: The caller's.
     unsafe {
         let actor = &raw mut (*record).actor;
-        let comm: *mut [u64; 2] = (&raw mut (*actor).comm).cast();
-        let name: *mut [u64; EXECUTABLE_NAME_SIZE / 8] = (&raw mut (*actor).executable).cast();
+        let comm: *mut u64 = (&raw mut (*actor).comm).cast();
+        let name: *mut u64 = (&raw mut (*actor).executable).cast();
         (*actor).tag.xid = denial.actor.xid;
         (*actor).tag.lifecycle = denial.actor.lifecycle;
         (*actor).tag.generation = denial.actor.generation;
         (*actor).executable_device = 0;
         (*actor).executable_inode = 0;
-        ptr::write_volatile(name, [0; EXECUTABLE_NAME_SIZE / 8]);
+        clear_text(name);
         if denial.is_current == 0 {
             (*actor).pid = 0;
             (*actor).tgid = 0;
             (*actor).uid = u32::MAX;
             (*actor).loginuid = u32::MAX;
-            ptr::write_unaligned(comm, [0; 2]);
+            write_comm(comm, [0; 2]);
             return;
         }
         let task = Task::current();
@@ -233,7 +233,7 @@ unsafe fn write_actor(record: *mut Violation, denial: &Denial) {
         (*actor).tgid = task.tgid();
         (*actor).uid = bpf_get_current_uid_gid() as u32;
         (*actor).loginuid = task.loginuid();
-        ptr::write_unaligned(comm, task.comm());
+        write_comm(comm, task.comm());
         let executable = task.executable();
         if executable != 0 {
             let (_, device, number) = file::identity_at(executable);
@@ -252,7 +252,7 @@ unsafe fn write_target(record: *mut Violation, target: &Target) {
     // SAFETY: The caller's.
     unsafe {
         let out = &raw mut (*record).target;
-        let text: *mut [u64; 4] = (&raw mut (*out).text).cast();
+        let text: *mut u64 = (&raw mut (*out).text).cast();
         (*out).kind = target.kind;
         (*out).is_unknown = target.is_unknown;
         (*out).tag.xid = target.tag.xid;
@@ -263,13 +263,43 @@ unsafe fn write_target(record: *mut Violation, target: &Target) {
         (*out).words[2] = target.words[2];
         (*out).words[3] = 0;
         (*out).words[4] = 0;
-        ptr::write_volatile(text, [0; 4]);
+        clear_text(text);
         if let Some(task) = target.task {
             (*out).words[0] = u64::from(task.pid());
             (*out).words[1] = u64::from(task.tgid());
-            ptr::write_unaligned(text.cast::<[u64; 2]>(), task.comm());
+            write_comm(text, task.comm());
         } else if target.text != 0 {
             bpf_probe_read_kernel_str(text.cast(), 32, target.text as *const _);
         }
     }
 }
+
+/// Clears a text of 32 bytes, word by word: a call to `memset` would be a loop over bytes.
+///
+/// # Safety
+/// `text` is 8-byte aligned and has 32 bytes.
+#[inline(always)]
+unsafe fn clear_text(text: *mut u64) {
+    // SAFETY: The caller's.
+    unsafe {
+        ptr::write_volatile(text, 0);
+        ptr::write_volatile(text.add(1), 0);
+        ptr::write_volatile(text.add(2), 0);
+        ptr::write_volatile(text.add(3), 0);
+    }
+}
+
+/// Writes a task's name, which is two words.
+///
+/// # Safety
+/// `text` is 8-byte aligned and has 16 bytes.
+#[inline(always)]
+unsafe fn write_comm(text: *mut u64, comm: [u64; 2]) {
+    // SAFETY: The caller's.
+    unsafe {
+        ptr::write_volatile(text, comm[0]);
+        ptr::write_volatile(text.add(1), comm[1]);
+    }
+}
+
+const _: () = assert!(EXECUTABLE_NAME_SIZE == 32);

@@ -1,5 +1,7 @@
 //! From a decision to what the hook returns: the one place that denies.
 
+use core::ptr;
+
 use vs_common::context::{Identity, Tag};
 use vs_common::hook::{Hook, Role};
 use vs_common::id::{Epoch, Generation, Xid};
@@ -30,8 +32,8 @@ pub(crate) struct Denial {
     /// 1: the running task is the actor. 0: the act was set up earlier.
     pub(crate) is_current: u16,
     /// 1: mode observe may turn it into an allow.
-    pub(crate) is_between: u32,
-    pub(crate) epoch: u32,
+    pub(crate) is_between: u16,
+    pub(crate) padding: [u16; 3],
 }
 
 /// Carries out a verdict on the running task: what the hook returns. An allow costs nothing; a denial is looked up, counted and
@@ -61,42 +63,53 @@ fn carry_out(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, det
         reason: reason as u16,
         errno: errno as u16,
         is_current: u16::from(is_current),
-        is_between: u32::from(matches!(hook.info().role, Role::Between)),
-        epoch: 0,
+        is_between: u16::from(matches!(hook.info().role, Role::Between)),
+        padding: [0; 3],
     };
     if deny(&denial) == 0 {
         return ALLOW;
     }
-    // Constants from real branches: LLVM makes arithmetic of anything shorter, and from 6.12 on the verifier cannot bound it
-    // (`kernel/bpf/bpf_lsm.c:bpf_lsm_get_retval_range` wants [-4095, 0]).
-    match errno {
-        Errno::Eperm => -1,
-        Errno::Enoent => -2,
-        Errno::Enomem => -12,
-        Errno::Eacces => -13,
+    returned(errno)
+}
+
+/// An errno as the hook returns it.
+///
+/// Constants from real branches. Of a number that it can see through LLVM makes arithmetic (`0 - errno`, or a mask), which the verifier
+/// cannot bound, and from 6.12 on it wants [-4095, 0] (`kernel/bpf/bpf_lsm.c:bpf_lsm_get_retval_range`): hence the read it may not see through.
+#[inline(always)]
+fn returned(errno: Errno) -> i32 {
+    let number = errno as u16;
+    // SAFETY: A reference to a live local.
+    match unsafe { ptr::read_volatile(&raw const number) } {
+        1 => -1,
+        2 => -2,
+        12 => -12,
+        _ => -13,
     }
 }
+
+// The last branch above is EACCES: a new member of the enum needs a branch of its own.
+const _: () = assert!(Errno::ALL.len() == 4 && Errno::Eacces as u16 == 13);
 
 /// Counts and reports a denial. 0: the actor's context is in mode observe and it is let pass; 1: it is carried out.
 #[inline(never)]
 fn deny(denial: &Denial) -> u32 {
-    let mut denial = *denial;
-    denial.epoch = match EPOCH.get(0) {
-        Some(epoch) => *epoch,
-        None => 0,
+    let epoch = match EPOCH.get(0) {
+        Some(epoch) => Epoch(*epoch),
+        None => Epoch(0),
     };
-    let is_enforced = denial.is_between == 0 || !is_observed(&denial);
+    let is_enforced = denial.is_between == 0 || !is_observed(denial, epoch);
     counters::count_denial(u32::from(denial.hook), is_enforced);
     if denial.actor.xid != Xid::CANARY {
-        audit::report(&denial, if is_enforced { Mode::Enforce } else { Mode::Observe });
+        audit::report(denial, epoch, if is_enforced { Mode::Enforce } else { Mode::Observe });
     }
     u32::from(is_enforced)
 }
 
 /// Whether the actor's rules say observe. No rules, or rules for another generation: they do not.
 #[inline(always)]
-fn is_observed(denial: &Denial) -> bool {
-    let key = ContextKey { epoch: Epoch(denial.epoch), xid: denial.actor.xid };
+fn is_observed(denial: &Denial, epoch: Epoch) -> bool {
+    let key = ContextKey { epoch, xid: denial.actor.xid };
     // SAFETY: A row is written whole before its epoch is in force and not changed after; removal frees it after a grace period.
     match unsafe { CONTEXTS.get(&key) } {
         Some(rules) => rules.generation == denial.actor.generation && rules.mode == Mode::Observe as u32,

@@ -2,6 +2,8 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::bpf_get_func_arg;
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
@@ -11,20 +13,20 @@ use vs_common::hook::Hook;
 
 use crate::audit::Target;
 use crate::context;
-use crate::kernel::file::dentry_inode;
-use crate::kernel::inode::Inode;
+use crate::kernel::file::dentry_inode_at;
+use crate::kernel::inode::InodeAddress;
 use crate::kernel::layout;
 use crate::kernel::task::Task;
 use crate::verdict::{ALLOW, conclude};
 
-/// Whether the running task may change a file system of this inode's: see [`decide_modify`].
+/// Whether the running task may change the file system that the inode at an address is on: see [`decide_modify`].
 #[inline(always)]
-fn modify(hook: Hook, inode: Option<Inode>, dentry: u64) -> i32 {
+fn modify(hook: Hook, inode: u64, dentry: u64) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
         return ALLOW;
     }
-    let Some(inode) = inode else { return ALLOW };
+    let inode = InodeAddress(inode);
     let magic = inode.superblock_magic();
     conclude(hook, decide_modify(actor, magic), actor, &Target::file(inode, magic, dentry, None), 0)
 }
@@ -35,8 +37,7 @@ fn modify_name(hook: Hook, ctx: &LsmContext, directory: usize, name: usize) -> i
     if !Task::current().has_storage() {
         return ALLOW;
     }
-    let inode = Inode::argument(ctx.arg(directory));
-    modify(hook, Some(inode), ctx.arg::<*const c_void>(name) as u64)
+    modify(hook, ctx.arg::<*const c_void>(directory) as u64, ctx.arg::<*const c_void>(name) as u64)
 }
 
 /// `vfs_unlink(dir, dentry)`.
@@ -81,6 +82,11 @@ fn inode_setattr(ctx: LsmContext) -> i32 {
     if !Task::current().has_storage() {
         return ALLOW;
     }
-    let dentry: *const c_void = if layout::SETATTR_IDMAP.load() == 0 { ctx.arg(0) } else { ctx.arg(1) };
-    modify(Hook::InodeSetattr, dentry_inode(dentry), dentry as u64)
+    // By the helper and not from the context: of an index that differs by kernel LLVM computes an address within the context, which the
+    // verifier refuses to load from.
+    let index = if layout::SETATTR_IDMAP.load() == 0 { 0 } else { 1 };
+    let mut dentry = 0_u64;
+    // SAFETY: The context is this program's own, the destination a live local; an index out of range leaves it zero, which reads as zeros.
+    unsafe { bpf_get_func_arg(ctx.as_ptr(), index, &raw mut dentry) };
+    modify(Hook::InodeSetattr, dentry_inode_at(dentry), dentry)
 }

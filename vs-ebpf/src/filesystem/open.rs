@@ -23,12 +23,13 @@ fn file_open(ctx: LsmContext) -> i32 {
     }
     let file = File::argument(ctx.arg::<*const c_void>(0));
     let Some(inode) = file.inode() else { return ALLOW };
-    let superblock_magic = inode.superblock_magic();
-    let process = if inode.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
+    let address = inode.address();
+    let superblock_magic = address.superblock_magic();
+    let process = if address.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
     let facts = FileFacts {
         superblock_magic,
-        mode: inode.mode(),
-        device: inode.represented_device(),
+        mode: address.mode(),
+        device: address.represented_device(),
         process,
         is_write: file.is_write(),
     };
@@ -37,7 +38,7 @@ fn file_open(ctx: LsmContext) -> i32 {
         Hook::FileOpen,
         verdict,
         actor,
-        &Target::file(inode, superblock_magic, file.dentry(), process),
+        &Target::file(address, superblock_magic, file.dentry(), process),
         u64::from(facts.is_write),
     )
 }

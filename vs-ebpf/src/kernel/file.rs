@@ -72,6 +72,12 @@ pub(crate) fn dentry_inode(dentry: *const c_void) -> Option<Inode> {
     Inode::walked(unsafe { *dentry.cast::<u8>().add(layout::DENTRY_D_INODE.load() as usize).cast() })
 }
 
+/// The address of the inode of the dentry at an address; 0: it is negative.
+#[inline(always)]
+pub(crate) fn dentry_inode_at(dentry: u64) -> u64 {
+    read(dentry + layout::DENTRY_D_INODE.load())
+}
+
 /// The address of the last component's name.
 #[inline(always)]
 pub(crate) fn dentry_name(dentry: u64) -> u64 {

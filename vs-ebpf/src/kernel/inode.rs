@@ -29,14 +29,21 @@ impl Inode {
         self.0
     }
 
+    /// For reads by address.
     #[inline(always)]
-    fn address(self) -> u64 {
-        self.0 as u64
+    pub(crate) fn address(self) -> InodeAddress {
+        InodeAddress(self.0 as u64)
     }
+}
 
+/// An inode by its address: what is read of it is zero where there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct InodeAddress(pub(crate) u64);
+
+impl InodeAddress {
     #[inline(always)]
     fn superblock(self) -> u64 {
-        read(self.address() + layout::INODE_I_SB.load())
+        read(self.0 + layout::INODE_I_SB.load())
     }
 
     /// `s_magic` of its file system.
@@ -54,20 +61,20 @@ impl Inode {
     /// `i_ino`.
     #[inline(always)]
     pub(crate) fn number(self) -> u64 {
-        read(self.address() + layout::INODE_I_INO.load())
+        read(self.0 + layout::INODE_I_INO.load())
     }
 
     /// `i_mode`: type and permissions.
     #[inline(always)]
     pub(crate) fn mode(self) -> u32 {
-        let mode: u16 = read(self.address() + layout::INODE_I_MODE.load());
+        let mode: u16 = read(self.0 + layout::INODE_I_MODE.load());
         u32::from(mode)
     }
 
     /// `i_rdev`: which device it stands for.
     #[inline(always)]
     pub(crate) fn represented_device(self) -> u32 {
-        read(self.address() + layout::INODE_I_RDEV.load())
+        read(self.0 + layout::INODE_I_RDEV.load())
     }
 
     /// Whether the inode lies on a procfs and stands for a process: `proc_inode.pid` is set for all below `/proc/PID`
@@ -77,7 +84,7 @@ impl Inode {
         if superblock_magic != magic::PROC {
             return false;
         }
-        let container = self.address().wrapping_sub(layout::PROC_VFS_INODE.load());
+        let container = self.0.wrapping_sub(layout::PROC_VFS_INODE.load());
         let pid: u64 = read(container.wrapping_add(layout::PROC_PID.load()));
         pid != 0
     }
@@ -85,7 +92,7 @@ impl Inode {
     /// Whether no name leads to it yet: it is being made, and nobody but its maker knows it.
     #[inline(always)]
     pub(crate) fn is_unlinked(self) -> bool {
-        let alias: u64 = read(self.address() + layout::INODE_I_DENTRY.load());
+        let alias: u64 = read(self.0 + layout::INODE_I_DENTRY.load());
         alias == 0
     }
 }

@@ -42,7 +42,7 @@ fn task_to_inode(ctx: LsmContext) -> i32 {
     };
     tag.lifecycle |= lifecycle::PROCESS;
     let inode = Inode::argument(ctx.arg(1));
-    let stored = if inode.is_unlinked() {
+    let stored = if inode.address().is_unlinked() {
         if is_injected(inject::INODE_CREATE) {
             core::ptr::null_mut()
         } else {
@@ -52,7 +52,7 @@ fn task_to_inode(ctx: LsmContext) -> i32 {
         context::inode_tag(inode)
     };
     if stored.is_null() {
-        if inode.is_unlinked() {
+        if inode.address().is_unlinked() {
             counters::count_failure(Hook::TaskToInode);
         }
         return ALLOW;
@@ -75,12 +75,13 @@ fn look(hook: Hook, inode: Option<Inode>, dentry: u64) -> i32 {
         return ALLOW;
     }
     let Some(inode) = inode else { return ALLOW };
-    let magic = inode.superblock_magic();
-    if !inode.is_process(magic) {
+    let address = inode.address();
+    let magic = address.superblock_magic();
+    if !address.is_process(magic) {
         return ALLOW;
     }
     let process = context::of_process_inode(inode);
-    let target = Target::file(inode, magic, dentry, Some(process));
+    let target = Target::file(address, magic, dentry, Some(process));
     conclude(hook, decide_look(actor, Some(process)), actor, &target, 0)
 }
 
