@@ -76,8 +76,6 @@ hooks! {
     PtraceTraceme "ptrace_traceme" Always Between "tracing";
     /// `getpgid(2)`.
     TaskGetpgid "task_getpgid" Always Between "process groups and sessions";
-    /// `setpgid(2)`.
-    TaskSetpgid "task_setpgid" Always Between "process groups and sessions";
     /// `getsid(2)`.
     TaskGetsid "task_getsid" Always Between "process groups and sessions";
     /// `sched_getscheduler(2)`, `sched_getparam(2)`, `sched_getattr(2)`, `sched_getaffinity(2)`.

@@ -1,4 +1,7 @@
 //! Process groups and sessions.
+//!
+//! `setpgid(2)` needs no program: it takes the caller and its children only (`kernel/sys.c:setpgid` says ESRCH to the rest before it asks a
+//! hook), and a member's children are members.
 
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
@@ -13,12 +16,6 @@ use crate::kernel::task::Task;
 #[lsm(hook = "task_getpgid")]
 fn task_getpgid(ctx: LsmContext) -> i32 {
     interact(Hook::TaskGetpgid, Task::argument(ctx.arg(0)), Access::Read, 0)
-}
-
-/// `setpgid(2)` of another process: a child's, between fork and exec.
-#[lsm(hook = "task_setpgid")]
-fn task_setpgid(ctx: LsmContext) -> i32 {
-    interact(Hook::TaskSetpgid, Task::argument(ctx.arg(0)), Access::Change, 0)
 }
 
 /// `getsid(2)` of another process.

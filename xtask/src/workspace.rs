@@ -1,0 +1,71 @@
+//! Where things lie: the sources, what cargo builds, and what is fetched once and kept.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
+
+/// The native target. Named explicitly, because a static binary needs flags that build scripts and macros must not get, and
+/// cargo keeps the two apart only under an explicit target.
+pub(crate) const NATIVE_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The clone this task runs in.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    metadata: Metadata,
+}
+
+impl Workspace {
+    /// Finds the workspace `cargo xtask` was called in.
+    pub(crate) fn open() -> Result<Self> {
+        let metadata = MetadataCommand::new()
+            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .no_deps()
+            .exec()
+            .context("asking cargo about the workspace")?;
+        Ok(Self { metadata })
+    }
+
+    /// The top folder of the clone.
+    pub(crate) fn root(&self) -> &Path {
+        self.metadata.workspace_root.as_std_path()
+    }
+
+    /// Cargo's target folder.
+    pub(crate) fn target(&self) -> &Path {
+        self.metadata.target_directory.as_std_path()
+    }
+
+    /// Where the static binaries come out.
+    pub(crate) fn static_binaries(&self) -> PathBuf {
+        self.target().join(NATIVE_TARGET).join("release")
+    }
+
+    /// The names of a package's binaries.
+    pub(crate) fn binaries_of(&self, package: &str) -> Vec<&str> {
+        let packages = self.metadata.packages.iter().filter(|found| found.name == package);
+        let targets = packages.flat_map(|found| &found.targets);
+        targets
+            .filter(|target| target.kind.contains(&TargetKind::Bin))
+            .map(|target| target.name.as_str())
+            .collect()
+    }
+
+    /// Cargo, the same one that runs this task, in the top folder.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(self.root());
+        cargo
+    }
+}
+
+/// The folder for what is fetched once and used by every clone of this user: kernels, tools, the Debian root.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+        Some(cache) => PathBuf::from(cache),
+        None => env::home_dir().context("neither XDG_CACHE_HOME nor HOME is set")?.join(".cache"),
+    };
+    Ok(base.join("vs"))
+}
