@@ -45,12 +45,25 @@ pub(crate) fn conclude(hook: Hook, verdict: Verdict, actor: Identity, target: &T
 
 /// The same for an act that its actor set up earlier, so that the running task has nothing to do with it.
 #[inline(always)]
-pub(crate) fn conclude_deferred(hook: Hook, verdict: Verdict, actor: Tag, target: &Target, detail: u64) -> i32 {
+pub(crate) fn conclude_deferred(
+    hook: Hook,
+    verdict: Verdict,
+    actor: Tag,
+    target: &Target,
+    detail: u64,
+) -> i32 {
     carry_out(hook, verdict, Identity::Member(actor), target, detail, false)
 }
 
 #[inline(always)]
-fn carry_out(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, detail: u64, is_current: bool) -> i32 {
+fn carry_out(
+    hook: Hook,
+    verdict: Verdict,
+    actor: Identity,
+    target: &Target,
+    detail: u64,
+    is_current: bool,
+) -> i32 {
     let Verdict::Deny(errno, reason) = verdict else { return ALLOW };
     let denial = Denial {
         actor: match actor {
