@@ -3,7 +3,7 @@
 use core::ptr;
 
 use vs_common::context::{Identity, Tag};
-use vs_common::hook::{Hook, Role};
+use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::policy_entry::{ContextKey, Mode};
 use vs_common::verdict::{Errno, Verdict};
@@ -76,7 +76,7 @@ fn carry_out(
         reason: reason as u16,
         errno: errno as u16,
         is_current: u16::from(is_current),
-        is_between: u16::from(matches!(hook.info().role, Role::Between)),
+        is_between: u16::from(reason.is_between_contexts()),
         padding: [0; 3],
     };
     if deny(&denial) == 0 {
