@@ -5,9 +5,11 @@
 
 #![expect(clippy::print_stdout, reason = "its report is its output")]
 
+mod audit_trail;
 mod detach;
 mod interaction;
 mod lifecycle;
+mod loading;
 mod procfs;
 mod protection;
 mod sigio;
@@ -32,6 +34,8 @@ const TESTS: &[Test] = &[
     Test { name: "sigio", run: sigio::run },
     Test { name: "protection", run: protection::run },
     Test { name: "lifecycle", run: lifecycle::run },
+    Test { name: "audit", run: audit_trail::run },
+    Test { name: "loading", run: loading::run },
     Test { name: "detach", run: detach::run },
 ];
 

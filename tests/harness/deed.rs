@@ -79,6 +79,16 @@ pub fn run(words: &[&str]) -> Option<i32> {
         ["kill-group", group] => call!(libc::syscall(libc::SYS_kill, -number(group), libc::SIGURG)),
         ["setpriority-user"] => call!(libc::syscall(libc::SYS_setpriority, libc::PRIO_USER, 0, 7)),
         ["own-standard-input"] => call!(libc::fcntl(0, libc::F_SETOWN, libc::getpid())),
+        ["kill-many", pid, times] => {
+            let mut result = 0;
+            for _ in 0..number(times) {
+                result = call!(libc::syscall(libc::SYS_kill, number(pid), 0));
+            }
+            result
+        }
+        ["kill-storm", pid, times] => {
+            storm(number(times), || call!(libc::syscall(libc::SYS_kill, number(pid), 0)))
+        }
         ["fork"] => fork_once(),
         ["set-owner", how, pid, signal] => set_owner(how, number(pid), number(signal)),
         _ => return None,
@@ -104,6 +114,30 @@ fn fork_once() -> i32 {
             0
         }
     }
+}
+
+/// Has many children each try something once, as fast as they come and go; gives what all of them got, or 254 if they disagree.
+fn storm(children: i64, act: impl Fn() -> i32) -> i32 {
+    let mut result = None;
+    for _ in 0..children {
+        // SAFETY: The child does one thing and ends by `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let errno = act();
+            // SAFETY: Ends this process.
+            unsafe { libc::_exit(errno) }
+        }
+        let mut status = 0;
+        // SAFETY: `status` is a live local.
+        if child < 0 || unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
+            return errno();
+        }
+        let errno = libc::WEXITSTATUS(status);
+        if *result.get_or_insert(errno) != errno {
+            return 254;
+        }
+    }
+    result.unwrap_or(0)
 }
 
 /// `struct f_owner_ex`.
