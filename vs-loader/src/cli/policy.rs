@@ -6,6 +6,7 @@ mod explain;
 mod show;
 mod vocabulary;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
@@ -81,4 +82,26 @@ impl PlaceAnswer {
 /// "1 context", "2 contexts".
 fn contexts_text(count: usize) -> String {
     format!("{count} context{}", if count == 1 { "" } else { "s" })
+}
+
+/// Columns of an answer in prose.
+const WIDTH: usize = 100;
+
+/// Writes `text` behind `lead`, broken at spaces into lines of at most [`WIDTH`] columns; what follows the first is indented as deep.
+fn write_wrapped(out: &mut dyn Write, lead: &str, text: &str) -> io::Result<()> {
+    let indent = lead.chars().count();
+    let mut line = lead.to_owned();
+    let mut width = indent;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if width > indent && width + length > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(indent);
+            width = indent;
+        }
+        line.push_str(word);
+        line.push(' ');
+        width += length + 1;
+    }
+    writeln!(out, "{}", line.trim_end())
 }

@@ -10,7 +10,7 @@ use vs_common::hook::Role;
 use vs_common::policy_entry::Mode;
 use vs_common::verdict::{Errno, Reason, Verdict};
 
-use super::{PlaceAnswer, compile_first, vocabulary};
+use super::{PlaceAnswer, compile_first, vocabulary, write_wrapped};
 use crate::cli::output::Output;
 use crate::cli::{CommandResult, Failure, exit_code, policy_files};
 use crate::compile::act::{ACTS, CAPABILITIES, FILE_KINDS, capability_number};
@@ -140,7 +140,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         .map_err(|error| Failure::new(code_of(&error), error))?;
     output.answer(&answer(&explanation), |answer, out| {
         for (part, text) in &answer.text {
-            if part.is_empty() { writeln!(out, "{text}")? } else { writeln!(out, "  {part:10}  {text}")? }
+            let indent = if part.is_empty() { String::new() } else { format!("  {part:10}  ") };
+            write_wrapped(out, &indent, text)?;
         }
         Ok(())
     })?;
@@ -259,7 +260,7 @@ fn text(explanation: &Explanation) -> Vec<(&'static str, String)> {
         let mode = match rule("mode") {
             Some(line) => rule_text(line),
             None if info.role == Role::Between => "enforce, always for this actor".into(),
-            None => "of no account, this hook is in force in every mode".into(),
+            None => "does not matter, this hook is in force in every mode".into(),
         };
         lines.push(("mode", mode));
     }

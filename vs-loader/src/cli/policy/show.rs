@@ -8,7 +8,7 @@ use vs_common::hook::{Hook, Need};
 use vs_common::id::Xid;
 use vs_common::policy_entry::ContextRules;
 
-use super::{PlaceAnswer, compile_first, contexts_text};
+use super::{PlaceAnswer, compile_first, contexts_text, write_wrapped};
 use crate::cli::output::Output;
 use crate::cli::{CommandResult, exit_code, policy_files};
 use crate::compile::explain::{RuleLine, cause};
@@ -159,26 +159,7 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
     }
     for group in &answer.groups {
         writeln!(out, "\n{} of {} hooks {}:", group.names.len(), Hook::COUNT, group.title)?;
-        print_list(&group.names, out)?;
+        write_wrapped(out, "  ", &group.names.join(", "))?;
     }
     Ok(())
-}
-
-/// Columns of a printed list.
-const WIDTH: usize = 100;
-
-/// Names with commas between them, in lines of at most [`WIDTH`] columns.
-fn print_list(names: &[&str], out: &mut dyn Write) -> io::Result<()> {
-    let mut line = String::new();
-    for (number, name) in names.iter().enumerate() {
-        let comma = if number + 1 < names.len() { "," } else { "" };
-        if line.len() + name.len() + 4 > WIDTH {
-            writeln!(out, " {line}")?;
-            line.clear();
-        }
-        for part in [" ", name, comma] {
-            line.push_str(part);
-        }
-    }
-    writeln!(out, " {line}")
 }
