@@ -15,27 +15,29 @@ fn vs(words: &[&str], input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+        .expect("vs can be run");
+    // A command that reads no input has closed it before.
+    _ = child.stdin.take().expect("a pipe was asked for").write_all(input.as_bytes());
+    child.wait_with_output().expect("vs ends")
 }
 
 /// A session of commands, one a line, as it looks on a terminal.
 fn session(commands: &str) -> String {
-    let mut shown = String::new();
-    for command in commands.lines().map(str::trim).filter(|command| !command.is_empty()) {
-        let words: Vec<_> = command.split_whitespace().collect();
-        let output = vs(&words, "[context.piped]\nxid = 7\n");
-        shown += &format!("$ vs {command}\n");
-        for (name, text) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
-            let text = String::from_utf8(text.clone()).unwrap();
-            if !text.is_empty() {
-                shown += &format!("--- {name}\n{text}");
-            }
-        }
-        shown += &format!("--- exit code {}\n\n", output.status.code().unwrap());
-    }
-    shown
+    let commands = commands.lines().map(str::trim).filter(|command| !command.is_empty());
+    commands.map(shown).collect::<Vec<_>>().concat()
+}
+
+/// A command and what came of it.
+fn shown(command: &str) -> String {
+    let words: Vec<_> = command.split_whitespace().collect();
+    let output = vs(&words, "[context.piped]\nxid = 7\n");
+    let stream = |name, bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).expect("vs prints UTF-8");
+        if text.is_empty() { text } else { format!("--- {name}\n{text}") }
+    };
+    let (stdout, stderr) = (stream("stdout", output.stdout), stream("stderr", output.stderr));
+    let code = output.status.code().expect("no signal ended vs");
+    format!("$ vs {command}\n{stdout}{stderr}--- exit code {code}\n\n")
 }
 
 /// Compares a session with its golden file.
@@ -59,6 +61,7 @@ fn check() {
          policy check - -
          policy check examples/none.toml examples
          policy check vs-loader/src
+         policy check /dev/zero
          policy check",
     );
 }
@@ -95,7 +98,8 @@ fn diff() {
          policy diff vs-loader/tests/golden/policies/after.toml vs-loader/tests/golden/policies/before.toml
          policy diff examples/every-key.toml examples/every-key.toml
          policy diff --json examples/every-key.toml -
-         policy diff examples/every-key.toml vs-loader/tests/golden/policies/wrong-syntax.toml",
+         policy diff examples/every-key.toml vs-loader/tests/golden/policies/wrong-syntax.toml
+         policy diff - -",
     );
 }
 

@@ -30,7 +30,7 @@ pub(super) enum PolicyCommand {
     Show(Files),
     /// Show what changes if the policy NEW is loaded while OLD is in force.
     ///
-    /// What tightens comes first. Changes that a load refuses while the context has processes are marked.
+    /// What tightens comes first. What a load refuses while the context has processes is listed last.
     #[command(after_help = "Example:\n  vs policy diff /etc/vs/policy.d new-policy.toml")]
     Diff(diff::Arguments),
     /// Explain what the kernel answers if a process tries something, and why.

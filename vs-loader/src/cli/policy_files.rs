@@ -20,16 +20,25 @@ pub fn load(paths: &[PathBuf]) -> Result<Policy, Failure> {
     parse(&read(paths)?).map_err(|errors| Failure::new(exit_code::BAD_POLICY, errors))
 }
 
+/// Checks that standard input is named once among all the paths of a command line, since it can be read once.
+///
+/// # Errors
+/// Exit code 2 if it is not.
+pub fn check_standard_input<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), Failure> {
+    if paths.into_iter().filter(|path| is_standard_input(path)).count() > 1 {
+        let error =
+            anyhow!("standard input (-) can be read once; name it once, and other files by their paths");
+        return Err(Failure { code: exit_code::USAGE, error });
+    }
+    Ok(())
+}
+
 /// Reads the files.
 ///
 /// # Errors
 /// Exit code 1 with every file that cannot be read; 2 if standard input is named twice.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<PolicySource>, Failure> {
-    if paths.iter().filter(|path| is_standard_input(path)).count() > 1 {
-        let error =
-            anyhow!("standard input (-) can be read once; name it once, and other files by their paths");
-        return Err(Failure { code: exit_code::USAGE, error });
-    }
+    check_standard_input(paths)?;
     let mut sources = Vec::new();
     let mut failures = Vec::new();
     for path in paths {

@@ -146,13 +146,12 @@ pub const ACTS: &[Act] = &[
         "ptrace traceme: the actor makes its parent, the target, its tracer",
     ),
     on_process("getpgid", Hook::TaskGetpgid, Access::Read, "getpgid"),
-    on_process("setpgid", Hook::TaskSetpgid, Access::Change, "setpgid"),
     on_process("getsid", Hook::TaskGetsid, Access::Read, "getsid"),
     on_process(
         "get-scheduler",
         Hook::TaskGetscheduler,
         Access::Read,
-        "sched_getscheduler, sched_getparam, sched_getattr, sched_getaffinity",
+        "sched_getscheduler, sched_getparam, sched_getattr, sched_getaffinity, sched_rr_get_interval",
     ),
     on_process(
         "set-scheduler",

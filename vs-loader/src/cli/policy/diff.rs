@@ -56,6 +56,7 @@ struct RefusalAnswer {
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
+    policy_files::check_standard_input([&arguments.old, &arguments.new])?;
     let old = compile_first(&policy_files::load(std::slice::from_ref(&arguments.old))?)?;
     let new = policy_files::load(std::slice::from_ref(&arguments.new))?;
     let known = Known { rows: old.rows(), next_generation: old.next_generation() };

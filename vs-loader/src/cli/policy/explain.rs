@@ -6,7 +6,6 @@ use anyhow::anyhow;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
-use vs_common::hook::Role;
 use vs_common::policy_entry::Mode;
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -259,8 +258,8 @@ fn text(explanation: &Explanation) -> Vec<(&'static str, String)> {
         lines.push(("reason", reason.name().to_owned()));
         let mode = match rule("mode") {
             Some(line) => rule_text(line),
-            None if info.role == Role::Between => "enforce, always for this actor".into(),
-            None => "does not matter, this hook is in force in every mode".into(),
+            None if reason.is_between_contexts() => "enforce, always for the spectator".into(),
+            None => "does not matter, this is denied in every mode".into(),
         };
         lines.push(("mode", mode));
     }

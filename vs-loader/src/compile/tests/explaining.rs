@@ -115,6 +115,16 @@ fn only_what_is_between_contexts_follows_the_mode() {
     assert_eq!(effect(&on("web", "signal", "test")), Effect::Denied);
     assert_eq!(effect(&on("test", "signal", "web")), Effect::Observed);
     assert_eq!(effect(&on("test", "stat-proc", "host")), Effect::Observed);
+    let proc_file = |actor: &str, target: &str| Question {
+        target: Some(target.into()),
+        ..file(actor, "open", "proc-pid")
+    };
+    assert_eq!(effect(&proc_file("test", "host")), Effect::Observed);
+    assert_eq!(effect(&proc_file("web", "host")), Effect::Denied);
+    let entering = Question { standing: Standing::Entering, ..on("test", "trace", "test") };
+    assert_eq!(effect(&entering), Effect::Denied);
+    let stale = Question { standing: Standing::Stale, ..on("test", "trace", "test") };
+    assert_eq!(effect(&stale), Effect::Observed);
     assert_eq!(effect(&on("test", "signal", "test")), Effect::Allowed);
     assert_eq!(effect(&question("test", "bpf")), Effect::Denied);
     assert_eq!(effect(&question("test", "fork")), Effect::Allowed);
