@@ -6,6 +6,7 @@ mod inputs;
 mod kernels;
 mod process;
 mod rootfs;
+mod setup;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -25,6 +26,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Install whatever the build and the test machines need, from packages. Does nothing twice.
+    ///
+    /// Exit status 2: packages are missing that it can't install here; it names them.
+    Setup(setup::Options),
     /// Build the eBPF object and the static binaries.
     Build,
     /// Run something on a stock kernel, in an emulated machine.
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         match arguments.task {
             // As for `timeout` and `env`: the command's own statuses lie below.
             Task::Vm(_) => ExitCode::from(125),
+            _ if error.is::<setup::CannotInstall>() => ExitCode::from(setup::CannotInstall::STATUS),
             _ => ExitCode::FAILURE,
         }
     })
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<ExitCode> {
     let workspace = workspace::Workspace::open()?;
     match task {
+        Task::Setup(options) => setup::run(options).map(|()| ExitCode::SUCCESS),
         Task::Build => build::everything(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Vm(task) => vm::cli::run(&workspace, task),
     }

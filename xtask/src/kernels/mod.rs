@@ -4,6 +4,7 @@
 //! Package names carry version numbers and rotate, so a kernel is asked for by its series (`6.12`) and what that means is
 //! looked up when it is fetched; the answer is kept as a link in the cache until `setup --refresh-kernels` asks again.
 
+mod modules;
 mod payload;
 mod release;
 
@@ -17,7 +18,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, anyhow, bail};
 
 use self::release::{Candidate, Release};
-use crate::apt::{Archive, Purpose};
+use crate::apt::Archive;
 use crate::process;
 
 /// The kernels every guarantee is tried on: Debian 12's own, its newer one, and the newest that the mirror has.
@@ -74,7 +75,7 @@ pub(crate) struct Kernel {
     /// The uncompressed image, which QEMU starts by its PVH entry: the fastest way in.
     pub(crate) image: PathBuf,
     /// The folder that holds `lib/modules/RELEASE`, for kernels from packages.
-    pub(crate) modules: Option<PathBuf>,
+    modules: Option<PathBuf>,
 }
 
 /// The cached kernels.
@@ -107,7 +108,7 @@ impl Kernels {
 
     /// Asks the mirror what a name means today, and fetches that, unless it is there.
     pub(crate) fn refresh(&self, name: &str) -> Result<Kernel> {
-        let archive = Archive::open(&self.cache, Purpose::Kernels)?;
+        let archive = Archive::open_for_kernels(&self.cache)?;
         archive.update()?;
         let names = [archive.names("linux-image-")?, archive.names("linux-binary-")?].concat();
         let candidates = names.iter().filter_map(|package| Candidate::parse(package));
@@ -195,7 +196,11 @@ fn fetch(archive: &Archive, chosen: &Candidate, folder: &Path) -> Result<()> {
                 .context("keeping the modules")?;
         }
     }
-    fs::rename(&kernel, folder).with_context(|| format!("moving the kernel to {}", folder.display()))
+    match fs::rename(&kernel, folder) {
+        // Another task was faster.
+        Err(_) if folder.join("vmlinux").exists() => Ok(()),
+        outcome => outcome.with_context(|| format!("moving the kernel to {}", folder.display())),
+    }
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub(crate) struct Machine {
     pub(crate) tools: Tools,
     pub(crate) rootfs: Option<Rootfs>,
     pub(crate) with: Vec<Shared>,
+    /// Kernel modules to load before the command runs.
+    pub(crate) modules: Vec<String>,
     pub(crate) memory_mib: u32,
     pub(crate) cpus: u32,
     /// For the command. Booting has its own limit.
@@ -80,6 +82,7 @@ impl Machine {
             tools,
             rootfs: None,
             with: Vec::new(),
+            modules: Vec::new(),
             memory_mib: 512,
             cpus: 1,
             timeout: Duration::from_secs(600),
@@ -116,6 +119,12 @@ impl Machine {
         for shared in &self.with {
             image.copy(&shared.guest, &shared.host)?;
         }
+        let mut modules = Vec::new();
+        for module in self.kernel.modules(&self.modules)? {
+            let path = format!("/.vm/modules/{}", module.name);
+            image.bytes(&path, &module.content, 0o600)?;
+            modules.push(path);
+        }
         let job = Job {
             command: command.to_vec(),
             environment: [
@@ -127,7 +136,7 @@ impl Machine {
             ]
             .map(str::to_owned)
             .to_vec(),
-            modules: Vec::new(),
+            modules,
         };
         image.folder("/root".as_ref())?;
         image.bytes(job::PATH, &job.encode(), 0o600)?;

@@ -1,15 +1,20 @@
 //! Root file systems with real programs in them, instead of busybox's.
 
+pub(crate) mod debian;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
 use crate::vm::image::Image;
+use crate::workspace;
 
 /// A root file system for a test machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rootfs {
+    /// A small Debian 12 with what the tests of real programs need, from the cache.
+    Debian,
     /// A folder, packed anew for each run.
     Folder(PathBuf),
 }
@@ -18,6 +23,7 @@ impl Rootfs {
     /// Begins an initial file system with this one's content.
     pub(crate) fn begin(&self, path: &Path) -> Result<Image> {
         match self {
+            Self::Debian => debian::begin(&workspace::cache()?, path),
             Self::Folder(folder) => {
                 let mut image = Image::create(path)?;
                 image.copy("/", folder)?;
@@ -31,10 +37,12 @@ impl FromStr for Rootfs {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if Path::new(text).is_dir() {
+        if text == "debian" {
+            Ok(Self::Debian)
+        } else if Path::new(text).is_dir() {
             Ok(Self::Folder(PathBuf::from(text)))
         } else {
-            bail!("there is no folder {text}")
+            bail!("neither `debian` nor a folder")
         }
     }
 }
