@@ -295,14 +295,20 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 /// assert_eq!(nearest("address", &["proc", "mode"]), None);
 /// ```
 pub fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    nearest_of(word, known.iter().copied())
+}
+
+/// [`nearest`] among words that are not known beforehand.
+pub fn nearest_of<'k>(word: &str, known: impl Iterator<Item = &'k str> + Clone) -> Option<&'k str> {
     if word.len() > REPEATED {
         return None;
     }
     let word = word.to_lowercase().replace('-', "_");
-    let distance = |known: &str| strsim::osa_distance(&word, &known.replace('-', "_"));
-    if let Some(whole) = known.iter().copied().find(|known| word.len() >= 4 && known.contains(&word)) {
+    let plain = |known: &str| known.replace('-', "_");
+    let distance = |known: &str| strsim::osa_distance(&word, &plain(known));
+    if let Some(whole) = known.clone().find(|known| word.len() >= 4 && plain(known).contains(&word)) {
         return Some(whole);
     }
-    let nearest = known.iter().copied().min_by_key(|known| distance(known))?;
+    let nearest = known.min_by_key(|known| distance(known))?;
     (distance(nearest) <= nearest.len().div_ceil(3).min(word.chars().count())).then_some(nearest)
 }

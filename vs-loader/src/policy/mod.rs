@@ -15,7 +15,8 @@ mod read;
 mod syntax;
 mod validate;
 
-pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest};
+pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_of};
+pub(crate) use model::pad;
 pub use model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
 pub use place::{Place, PolicySource};
 
