@@ -2,6 +2,8 @@
 
 pub mod exit_code;
 pub mod output;
+mod policy;
+pub mod policy_files;
 
 use std::process::ExitCode;
 
@@ -21,7 +23,11 @@ pub struct Arguments {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    /// Check, show, compare and explain policies; needs no kernel that enforces.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+}
 
 /// A failure with the exit code that scripts tell it by.
 #[derive(Debug)]
@@ -67,6 +73,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, _output: Output) -> CommandResult {
-    match command {}
+fn dispatch(command: Command, output: Output) -> CommandResult {
+    match command {
+        Command::Policy(command) => policy::run(command, output),
+    }
 }
