@@ -2,11 +2,14 @@
 
 mod apt;
 mod build;
+mod check;
 mod inputs;
 mod kernels;
+mod layering;
 mod process;
 mod rootfs;
 mod setup;
+mod test;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -32,6 +35,11 @@ enum Task {
     Setup(setup::Options),
     /// Build the eBPF object and the static binaries.
     Build,
+    /// Run all tests: of the sources, then of the guarantees on every kernel of the matrix.
+    ///
+    /// The last line says `N passed, N failed`. Exit status: 1 a test failed; 120 a kernel panicked, 121 oopsed, 122 hung, 123
+    /// ended without a report, 124 took too long.
+    Test(test::Options),
     /// Run something on a stock kernel, in an emulated machine.
     #[command(subcommand)]
     Vm(vm::cli::Task),
@@ -56,6 +64,7 @@ fn run(task: &Task) -> Result<ExitCode> {
     match task {
         Task::Setup(options) => setup::run(options).map(|()| ExitCode::SUCCESS),
         Task::Build => build::everything(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Test(options) => test::run(&workspace, options),
         Task::Vm(task) => vm::cli::run(&workspace, task),
     }
 }

@@ -38,13 +38,13 @@ pub(crate) struct Run {
     /// Copy a file or a folder into the guest; to the same absolute path, if no other is given.
     #[arg(long, value_name = "HOSTPATH[:GUESTPATH]")]
     with: Vec<Shared>,
-    /// Instead of busybox, have the programs of this folder, or those of a small Debian.
-    #[arg(long, value_name = "DIR|debian")]
-    rootfs: Option<Rootfs>,
+    /// Whose programs the guest has: busybox's, those of a small Debian, or those in a folder.
+    #[arg(long, value_name = "busybox|debian|DIR", default_value = "busybox")]
+    rootfs: Rootfs,
     /// Load a kernel module, and those it needs, before the command runs: for example `overlay`.
     #[arg(long, value_name = "NAME")]
     module: Vec<String>,
-    /// Memory of the machine. 512 by default, 1024 with --rootfs, which lies in memory.
+    /// Memory of the machine. 512 by default, 1024 with another --rootfs, which lies in memory.
     #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
     /// More than one takes another kind of machine, which boots more slowly.
@@ -98,7 +98,7 @@ pub(crate) fn run(workspace: &Workspace, task: &Task) -> Result<ExitCode> {
         rootfs: options.rootfs.clone(),
         with: options.with.clone(),
         modules: options.module.clone(),
-        memory_mib: options.memory.unwrap_or(if options.rootfs.is_some() { 1024 } else { 512 }),
+        memory_mib: options.memory.unwrap_or(if options.rootfs == Rootfs::Busybox { 512 } else { 1024 }),
         cpus: options.cpus,
         timeout: Duration::from_secs(options.timeout),
         append: options.append.clone(),
