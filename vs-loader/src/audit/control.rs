@@ -150,7 +150,7 @@ pub struct CollectorStart {
     /// What it does.
     pub role: Role,
     /// The version of `vs`.
-    pub version: String,
+    pub version: Printable,
 }
 
 /// A collector ended in order.
@@ -174,9 +174,10 @@ pub struct CollectorGap {
     pub clean: bool,
 }
 
-/// What could not be read. Recorded once per failure, not once per attempt.
+/// Something the collector could not do, and what it did instead is less than it should. Recorded once per failure, not once per
+/// attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SourceFailed {
+pub struct CollectorTrouble {
     /// What was tried, and the answer.
     pub error: Printable,
 }

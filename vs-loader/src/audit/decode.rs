@@ -17,7 +17,9 @@ pub enum DecodeError {
         length: usize,
     },
     /// Written by programs of another version.
-    #[error("record of version {version}, this is a reader of version {VIOLATION_VERSION}: start the vs that loaded the policy")]
+    #[error(
+        "record of version {version}, this is a reader of version {VIOLATION_VERSION}: start the vs that loaded the policy"
+    )]
     UnknownVersion {
         /// The version it carries.
         version: u16,
@@ -57,7 +59,8 @@ pub fn decode(bytes: &[u8]) -> Result<Violation, DecodeError> {
 #[cfg(test)]
 pub(crate) fn encode(violation: &Violation) -> Vec<u8> {
     // SAFETY: a `Violation` has no padding (asserted beside it), so all its bytes are initialised, and it outlives the slice.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(violation).cast::<u8>(), size_of::<Violation>()) }.to_vec()
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(violation).cast::<u8>(), size_of::<Violation>()) }
+        .to_vec()
 }
 
 #[cfg(test)]

@@ -19,6 +19,13 @@ pub enum Detail {
         /// "read", "attach", "noaudit", "fscreds", "realcreds".
         modes: Vec<Word>,
     },
+    /// Flags of `mount(2)`: the bits' words, a bit without a word by its value.
+    Mount {
+        /// `MS_*` (`include/uapi/linux/mount.h`).
+        number: u64,
+        /// "bind", "remount", "rdonly" and so on.
+        flags: Vec<Word>,
+    },
     /// A capability.
     Capability(Numbered),
     /// A command of `bpf(2)`.
@@ -56,11 +63,10 @@ pub fn describe(hook: Option<Hook>, number: u64) -> Option<Detail> {
         Some(Hook::TaskKill | Hook::FileSendSigiotask) => {
             Some(Detail::Signal(Numbered::new(number, signal_name(number))))
         }
-        Some(Hook::PtraceAccessCheck) => Some(Detail::Ptrace { number, modes: ptrace_modes(number) }),
+        Some(Hook::PtraceAccessCheck) => Some(Detail::Ptrace { number, modes: bits(number, &PTRACE_MODES) }),
+        Some(Hook::SbMount) => Some(Detail::Mount { number, flags: bits(number, &MOUNT_FLAGS) }),
         Some(Hook::Capable) => Some(Detail::Capability(Numbered::capability(number))),
-        Some(Hook::Bpf) => {
-            Some(Detail::BpfCommand(Numbered::new(number, name_in(&BPF_COMMANDS, number))))
-        }
+        Some(Hook::Bpf) => Some(Detail::BpfCommand(Numbered::new(number, name_in(&BPF_COMMANDS, number)))),
         _ if number == 0 => None,
         _ => Some(Detail::Number { number }),
     }
@@ -84,21 +90,55 @@ fn signal_name(number: u64) -> Option<String> {
     }
 }
 
-/// The words of `PTRACE_MODE_*`, lowest bit first.
-fn ptrace_modes(number: u64) -> Vec<Word> {
-    const MODES: [&str; 5] = ["read", "attach", "noaudit", "fscreds", "realcreds"];
+/// The words of the bits that are set, lowest first.
+fn bits(number: u64, names: &[&str]) -> Vec<Word> {
     (0..u64::BITS)
         .map(|bit| (bit, 1_u64 << bit))
         .filter(|(_, value)| number & value != 0)
-        .map(|(bit, value)| Word::new(MODES.get(bit as usize).copied(), value))
+        .map(|(bit, value)| {
+            Word::new(names.get(bit as usize).copied().filter(|name| !name.is_empty()), value)
+        })
         .collect()
 }
 
+/// `PTRACE_MODE_*` of `include/linux/ptrace.h`, by bit.
+const PTRACE_MODES: [&str; 5] = ["read", "attach", "noaudit", "fscreds", "realcreds"];
+
+/// `MS_*` of `include/uapi/linux/mount.h`, by bit; bit 9 means nothing.
+const MOUNT_FLAGS: [&str; 26] = [
+    "rdonly",
+    "nosuid",
+    "nodev",
+    "noexec",
+    "synchronous",
+    "remount",
+    "mandlock",
+    "dirsync",
+    "nosymfollow",
+    "",
+    "noatime",
+    "nodiratime",
+    "bind",
+    "move",
+    "rec",
+    "silent",
+    "posixacl",
+    "unbindable",
+    "private",
+    "slave",
+    "shared",
+    "relatime",
+    "kernmount",
+    "i_version",
+    "strictatime",
+    "lazytime",
+];
+
 /// Signals 1 to 31 of `asm-generic/signal.h`, which x86 and arm64 share.
 const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// `include/uapi/linux/capability.h`, by number.
@@ -206,6 +246,10 @@ mod tests {
         assert_eq!(
             json(Hook::PtraceAccessCheck, 0x8a),
             r#"{"type":"ptrace","number":138,"modes":["attach","fscreds",128]}"#
+        );
+        assert_eq!(
+            json(Hook::SbMount, libc::MS_BIND | libc::MS_REC | libc::MS_LAZYTIME | 512),
+            r#"{"type":"mount","number":33575424,"flags":[512,"bind","rec","lazytime"]}"#
         );
         assert_eq!(json(Hook::Capable, 21), r#"{"type":"capability","number":21,"name":"sys_admin"}"#);
         assert_eq!(json(Hook::Capable, 99), r#"{"type":"capability","number":99,"name":null}"#);

@@ -91,7 +91,7 @@ fn actor(actor: &ActorRecord, epoch: Epoch, lookup: &mut dyn Lookup) -> Actor {
         entering: actor.tag.is_entering(),
         pid: (actor.pid != 0).then_some(actor.pid),
         tgid: (actor.tgid != 0).then_some(actor.tgid),
-        uid: actor.uid,
+        uid: (actor.uid != u32::MAX).then_some(actor.uid),
         loginuid: (actor.loginuid != u32::MAX).then_some(actor.loginuid),
         comm: Printable::from_padded(&actor.comm),
         executable: has_executable.then(|| Executable {
@@ -142,12 +142,13 @@ fn target(target: &TargetRecord, epoch: Epoch, lookup: &mut dyn Lookup) -> Targe
 fn address(family: u64, port: u64, high: u64, low: u64) -> Target {
     const INET: u64 = 2;
     const INET6: u64 = 10;
-    let bytes = (u128::from_ne_bytes(join(high, low))).to_ne_bytes();
-    let (name, address) = match family {
+    let bytes = join(high, low);
+    let (name, text) = match family {
         INET => (Some("inet"), Some(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).to_string())),
         INET6 => (Some("inet6"), Some(Ipv6Addr::from(bytes).to_string())),
         _ => (None, None),
     };
+    let address = text.map(|text| Printable::from_escaped(&text));
     Target::Address { family: Word::new(name, family), address, port }
 }
 
@@ -278,10 +279,8 @@ pub(crate) mod tests {
 
     #[test]
     fn unknown_numbers_stay_numbers() {
-        let event = enrich(
-            &Violation { hook: 999, reason: 998, errno: 997, mode: 996, ..signal() },
-            &mut FakeLookup,
-        );
+        let event =
+            enrich(&Violation { hook: 999, reason: 998, errno: 997, mode: 996, ..signal() }, &mut FakeLookup);
         assert_eq!(event.hook, Word::Number(999));
         assert_eq!(event.reason, Word::Number(998));
         assert_eq!(event.errno, Word::Number(997));
@@ -313,31 +312,27 @@ pub(crate) mod tests {
         let mut violation = signal();
         violation.actor.pid = 0;
         violation.actor.tgid = 0;
+        violation.actor.uid = u32::MAX;
         violation.actor.executable_device = 0;
         violation.actor.executable_inode = 0;
         let actor = enrich(&violation, &mut FakeLookup).actor;
-        assert_eq!((actor.pid, actor.tgid, actor.executable), (None, None, None));
+        assert_eq!((actor.pid, actor.tgid, actor.uid, actor.executable), (None, None, None, None));
     }
 
     #[test]
     fn every_kind_of_target() {
-        insta::assert_snapshot!(
-            [
-                against(0, [0; 5], ""),
-                against(2, [0x1b, 12, magic::TRACEFS, 0, 0], "events"),
-                against(2, [0x80_0001, 12, 0xdead_beef, 0, 0], "a\x1bb"),
-                against(3, [21, 0, 0, 0, 0], ""),
-                against(4, [2, 80, u64::from_ne_bytes([127, 0, 0, 1, 0, 0, 0, 0]), 0, 0], ""),
-                against(4, [10, 80, 0, u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1]), 0], ""),
-                against(4, [16, 0, 0, 0, 0], ""),
-                against(5, [1, 42, 0, 0, 0], ""),
-                against(77, [1, 2, 3, 4, 5], "x"),
-            ]
-            .iter()
-            .map(target_json)
-            .collect::<Vec<_>>()
-            .join("\n"),
-            @""
-        );
+        let targets = [
+            against(0, [0; 5], ""),
+            against(2, [0x1b, 12, magic::TRACEFS, 0, 0], "events"),
+            against(2, [0x80_0001, 12, 0xdead_beef, 0, 0], "a\x1bb"),
+            against(3, [21, 0, 0, 0, 0], ""),
+            against(4, [2, 80, u64::from_ne_bytes([127, 0, 0, 1, 0, 0, 0, 0]), 0, 0], ""),
+            against(4, [10, 80, 0, u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1]), 0], ""),
+            against(4, [16, 0, 0, 0, 0], ""),
+            against(5, [1, 42, 0, 0, 0], ""),
+            against(77, [1, 2, 3, 4, 5], "x"),
+        ];
+        let lines: Vec<_> = targets.iter().map(target_json).collect();
+        insta::assert_snapshot!("targets", lines.join("\n"));
     }
 }

@@ -21,23 +21,21 @@ pub mod decode;
 pub mod detail;
 pub mod directory;
 pub mod enrich;
-pub mod file;
-pub mod follow;
-pub mod journal;
 pub mod json;
-pub mod keeper;
 pub mod lost;
 pub mod names;
 pub mod printable;
 pub mod record;
 pub mod saved;
-pub mod sink;
 pub mod spool;
-pub mod stream;
-pub mod summary;
 pub mod text;
 pub mod time;
 pub mod word;
 
-pub use announce::{AnnounceError, announce};
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod samples;
+
+pub use announce::{AnnounceError, Announcement, announce};
 pub use record::{AuditRecord, Event};

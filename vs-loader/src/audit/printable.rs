@@ -95,7 +95,10 @@ mod tests {
 
     #[test]
     fn what_is_printable_stays() {
-        assert_eq!(Printable::from_bytes("kworker/0:1 größe 進程".as_bytes()).as_str(), "kworker/0:1 größe 進程");
+        assert_eq!(
+            Printable::from_bytes("kworker/0:1 größe 進程".as_bytes()).as_str(),
+            "kworker/0:1 größe 進程"
+        );
     }
 
     #[test]

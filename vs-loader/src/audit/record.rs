@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::control::{
-    CollectorGap, CollectorStart, CollectorStop, ContextChange, Enter, Load, ModeChange, SinkFailed, SinkRecovered,
-    SourceFailed, Unload,
+    CollectorGap, CollectorStart, CollectorStop, CollectorTrouble, ContextChange, Enter, Load, ModeChange,
+    SinkFailed, SinkRecovered, Unload,
 };
 use super::decode::DecodeError;
 use super::detail::{Detail, Numbered};
@@ -66,8 +66,8 @@ pub enum Event {
     CollectorStop(CollectorStop),
     /// Nobody read the ring for a while.
     CollectorGap(CollectorGap),
-    /// The collector could not read the kernel's counters, or the spool.
-    SourceFailed(SourceFailed),
+    /// The collector could not do something: read the kernel's counters or the spool, rotate a file.
+    CollectorTrouble(CollectorTrouble),
     /// A sink cannot be written.
     SinkFailed(SinkFailed),
     /// A sink can be written again.
@@ -134,8 +134,8 @@ pub struct Actor {
     pub pid: Option<u32>,
     /// The process in the host's numbers.
     pub tgid: Option<u32>,
-    /// Its real uid in the host's numbers.
-    pub uid: u32,
+    /// Its real uid in the host's numbers; null as `pid`.
+    pub uid: Option<u32>,
     /// The uid that logged in; null: none.
     pub loginuid: Option<u32>,
     /// The thread's name, which the process chooses itself.
@@ -240,7 +240,7 @@ pub enum Target {
         /// "inet", "inet6", or the family's number.
         family: Word,
         /// The address; null where the family has no text for it.
-        address: Option<String>,
+        address: Option<Printable>,
         /// The port in the host's byte order.
         port: u64,
     },
@@ -281,8 +281,8 @@ impl Target {
     }
 }
 
-/// Repetitions of one violation. Who is repeated is known by the run's key; the rest is taken from the run's first record, and null
-/// if that was read by another collector.
+/// Repetitions of one violation. Who is repeated is known by the run's key; the rest is taken from the last record of such a run,
+/// and null if this collector read none.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Repeated {
     /// The hook that denied.

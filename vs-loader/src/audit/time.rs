@@ -107,7 +107,10 @@ pub fn parse_since(text: &str, now: Time, zone: &TimeZone) -> Result<Time, Since
     if let Ok(time) = text.parse::<civil::DateTime>() {
         return local(time).ok_or_else(error);
     }
-    if let Ok(time) = text.parse::<civil::Time>() {
+    // A lone number is too short to tell an hour from a count of something.
+    if text.contains(':')
+        && let Ok(time) = text.parse::<civil::Time>()
+    {
         return local(today.date().to_datetime(time)).ok_or_else(error);
     }
     let span: Span = text.parse().map_err(|_| error())?;
