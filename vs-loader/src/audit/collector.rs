@@ -57,6 +57,11 @@ impl Collector {
         &self.totals
     }
 
+    /// Goes on from what another collector has reported.
+    pub fn resume(&mut self, totals: Totals) {
+        self.totals = totals;
+    }
+
     /// Forgets what it reported: the maps are new ones.
     pub fn begin_anew(&mut self) {
         self.totals = Totals::default();

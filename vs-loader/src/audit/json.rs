@@ -56,6 +56,7 @@ mod tests {
             let text = line(&record);
             assert!(!text.contains('\n') && text.len() < MAX_LINE);
             assert_eq!(parse(&text).unwrap(), record, "{text}");
+            assert!(text.contains(&format!("\"kind\":\"{}\"", record.event.kind())), "{text}");
         }
     }
 

@@ -359,6 +359,32 @@ pub struct Unreadable {
     pub count: u64,
 }
 
+impl Event {
+    /// The word in the field `kind`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Violation(_) => "violation",
+            Self::Repeated(_) => "repeated",
+            Self::Suppressed(_) => "suppressed",
+            Self::Lost(_) => "lost",
+            Self::Unreadable(_) => "unreadable",
+            Self::Load(_) => "load",
+            Self::Reload(_) => "reload",
+            Self::Unload(_) => "unload",
+            Self::Enter(_) => "enter",
+            Self::ContextCreate(_) => "context-create",
+            Self::ContextRemove(_) => "context-remove",
+            Self::Mode(_) => "mode",
+            Self::CollectorStart(_) => "collector-start",
+            Self::CollectorStop(_) => "collector-stop",
+            Self::CollectorGap(_) => "collector-gap",
+            Self::CollectorTrouble(_) => "collector-trouble",
+            Self::SinkFailed(_) => "sink-failed",
+            Self::SinkRecovered(_) => "sink-recovered",
+        }
+    }
+}
+
 impl AuditRecord {
     /// A record of this version.
     pub const fn new(time: Time, boot: BootId, event: Event) -> Self {

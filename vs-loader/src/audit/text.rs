@@ -24,6 +24,14 @@ pub fn line(record: &AuditRecord, zone: &TimeZone) -> String {
     out
 }
 
+/// The line without its time, for a sink that stamps lines itself. Times inside are UTC.
+pub fn message(record: &AuditRecord) -> String {
+    let mut out = String::with_capacity(160);
+    // As above.
+    let _ = event(&mut out, &record.event, &TimeZone::UTC);
+    out
+}
+
 /// The date of a record with the zone's offset, to print once before its records.
 pub fn day(time: Time, zone: &TimeZone) -> String {
     time.in_zone(zone).strftime("%Y-%m-%d (UTC%:z)").to_string()
