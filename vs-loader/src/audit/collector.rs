@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use vs_common::hook::{Hook, Role};
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::{AGGREGATE_INTERVAL_NS, MAX_AGGREGATES};
+use vs_common::verdict::Reason;
 use vs_common::violation::{Aggregate, AggregateKey, Violation};
 
 use crate::maps::store::{Store, StoreError};
@@ -152,7 +152,7 @@ impl Collector {
             None => {
                 let actor = current_name(Xid(key.actor_xid), &mut lookup);
                 let has_target = key.target_xid != 0
-                    || Hook::from_number(key.hook).is_some_and(|hook| hook.info().role == Role::Between);
+                    || Reason::from_number(key.reason).is_some_and(Reason::is_between_contexts);
                 let target = has_target.then(|| current_name(Xid(key.target_xid), &mut lookup));
                 (None, None, None, actor, target)
             }
@@ -165,7 +165,7 @@ impl Collector {
             actor: RepeatedActor { context: actor, tgid: key.tgid, comm },
             target,
             since: now.at(aggregate.since),
-            count: aggregate.repeated,
+            repeated: aggregate.repeated,
         }
     }
 
@@ -221,6 +221,7 @@ mod tests {
     use crate::audit::enrich::tests::signal;
     use crate::audit::fake::FakeMaps;
     use crate::audit::samples::{boot, now};
+    use vs_common::hook::Hook;
     use vs_common::id::Generation;
 
     fn collector() -> Collector {
@@ -272,7 +273,7 @@ mod tests {
         let [AuditRecord { event: Event::Repeated(repeated), .. }] = records.as_slice() else {
             panic!("{records:?}")
         };
-        assert_eq!((repeated.count, repeated.actor.tgid), (500, 4711));
+        assert_eq!((repeated.repeated, repeated.actor.tgid), (500, 4711));
         assert!(repeated.errno.as_ref().unwrap().is("EPERM"));
         assert_eq!(repeated.actor.comm.as_ref().unwrap().as_str(), "nginx");
         assert_eq!(repeated.target.as_ref().unwrap().label(), "host");
@@ -292,7 +293,8 @@ mod tests {
     fn a_run_that_another_collector_saw_begin_has_what_the_key_says() {
         let mut maps = FakeMaps::with_web();
         run(&mut maps, &signal(), 3);
-        run(&mut maps, &Violation { hook: Hook::Bpf as u16, ..signal() }, 4);
+        let bpf = Violation { hook: Hook::Bpf as u16, reason: Reason::Enforcement as u16, ..signal() };
+        run(&mut maps, &bpf, 4);
         let records = collector().poll(later(2), &mut maps);
         let repeated: Vec<_> = records
             .iter()
@@ -303,7 +305,7 @@ mod tests {
             .collect();
         assert!(repeated.iter().all(|run| run.errno.is_none() && run.actor.context.label() == "web(100)"));
         let target = |count| {
-            let run = repeated.iter().find(|run| run.count == count).unwrap();
+            let run = repeated.iter().find(|run| run.repeated == count).unwrap();
             run.target.as_ref().map(ContextName::label)
         };
         assert_eq!(target(3).as_deref(), Some("host"));

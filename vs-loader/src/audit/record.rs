@@ -300,7 +300,7 @@ pub struct Repeated {
     /// When the first of the run was denied.
     pub since: Time,
     /// How many there were after the first.
-    pub count: u64,
+    pub repeated: u64,
 }
 
 /// Whose violations were repeated.

@@ -111,7 +111,7 @@ fn counts() -> Vec<Event> {
         actor: RepeatedActor { context: web(), tgid: 4711, comm: Some(text("nginx")) },
         target: Some(host()),
         since: Time::from_nanoseconds(NOON),
-        count: 500,
+        repeated: 500,
     };
     let unremembered = Repeated {
         errno: None,

@@ -169,7 +169,7 @@ impl Summary {
     fn add_repeated(&mut self, repeated: &Repeated) {
         let target = repeated.target.as_ref();
         let counts = self.counts(&repeated.actor.context, target, &repeated.hook, repeated.errno.clone());
-        counts.add(repeated.mode.as_ref(), repeated.count);
+        counts.add(repeated.mode.as_ref(), repeated.repeated);
     }
 
     fn counts(

@@ -137,7 +137,7 @@ fn repeated(out: &mut String, event: &Repeated, zone: &TimeZone) -> fmt::Result 
         write!(out, " {comm}")?;
     }
     let target = event.target.as_ref().map_or_else(|| "the kernel".to_owned(), ContextName::label);
-    write!(out, " -> {target}: {} {} more", event.hook, event.count)?;
+    write!(out, " -> {target}: {} {} more", event.hook, event.repeated)?;
     outcome(out, event.mode.as_ref(), event.errno.as_ref())?;
     write!(out, " ({}) since {}", event.reason, time_of_day(event.since, zone))
 }
