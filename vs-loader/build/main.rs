@@ -1,5 +1,7 @@
 //! What `vs` carries inside itself: the eBPF object and the reaper.
 
+#![expect(clippy::print_stdout, reason = "cargo reads what a build script prints")]
+
 mod object;
 mod reaper;
 
