@@ -10,12 +10,13 @@
 use std::collections::BTreeMap;
 
 use vs_common::hook::Hook;
-use vs_common::id::{Epoch, Generation, Xid};
+use vs_common::id::{Epoch, Generation};
 use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
 
 use super::store::{Store, StoreError};
+use crate::compile::{Rows, needed_hooks};
 
 /// The programs, as far as a load deals with them.
 pub trait Programs {
@@ -50,8 +51,8 @@ pub trait Programs {
 /// What is to be in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
-    /// Every context's rules. Their generations are filled in here.
-    pub rows: BTreeMap<Xid, ContextRules>,
+    /// Every context's rules.
+    pub rows: Rows,
     /// The hooks that they need.
     pub hooks: Vec<Hook>,
     /// Who loads what.
@@ -127,25 +128,25 @@ pub fn load<S: Store, P: Programs>(
 
 /// Loads what is in force once more, with some rows changed: contexts that no policy file names.
 ///
-/// `hooks` tells which hooks rows need. The policy's digest, time and author stay.
+/// `change` works on the rows in force and may use the generation it is given and those above. The policy's digest, time and author
+/// stay.
 ///
 /// # Errors
 /// As [`load`].
 pub fn change_rows<S: Store, P: Programs>(
     store: &mut S,
     programs: &mut P,
-    hooks: impl FnOnce(&BTreeMap<Xid, ContextRules>) -> Vec<Hook>,
-    change: impl FnOnce(&mut BTreeMap<Xid, ContextRules>),
+    change: impl FnOnce(&mut Rows, Generation),
     now: u64,
 ) -> Result<Loaded<P::Error>, ApplyError<P::Error>> {
     let epoch = store.epoch()?;
     let mut rows = rows_of(store, epoch)?;
-    change(&mut rows);
+    change(&mut rows, next_generation(store, now)?);
     // Nobody's, if it was lost: what matters is in the rows.
     let nobody = EpochInfo { loaded_at: 0, digest: [0; 32], uid: 0, loginuid: u32::MAX, contexts: 0, reserved: 0 };
-    let mut info = store.epoch_info(epoch)?.unwrap_or(nobody);
-    info.contexts = count(&rows)?;
-    let wanted = Wanted { hooks: hooks(&rows), rows, info };
+    let info = store.epoch_info(epoch)?.unwrap_or(nobody);
+    let contexts = u32::try_from(rows.len()).map_err(|_| ApplyError::TooMany(rows.len()))?;
+    let wanted = Wanted { hooks: needed_hooks(&rows), rows, info: EpochInfo { contexts, ..info } };
     load(store, programs, &wanted, now)
 }
 
@@ -211,56 +212,33 @@ fn prepare<S: Store, P: Programs>(
     new: Epoch,
     now: u64,
 ) -> Result<(), ApplyError<P::Error>> {
-    let rows = with_generations(store, &wanted.rows, old, now)?;
-    let info = EpochInfo { contexts: count(&rows)?, ..wanted.info };
-    for (xid, rules) in &rows {
+    let rows = &wanted.rows;
+    if rows.len() > MAX_CONTEXTS as usize {
+        return Err(ApplyError::TooMany(rows.len()));
+    }
+    for (xid, rules) in rows {
         // A number that changes hands keeps the old state until after the flip: the old rules are in force.
         if store.context_state(*xid)?.is_none() {
             store.put_context_state(*xid, &full(rules, now))?;
         }
         store.put_context_rules(ContextKey { epoch: new, xid: *xid }, rules)?;
     }
-    store.put_epoch_info(new, &info)?;
-    read_back(store, &rows, new, &info)?;
+    store.put_epoch_info(new, &wanted.info)?;
+    read_back(store, wanted, new)?;
     let in_force = (old != Epoch(0)).then_some(old);
     programs.attach(new, &wanted.hooks, in_force).map_err(ApplyError::Programs)?;
     programs.prove(store).map_err(ApplyError::Programs)
 }
 
-/// The rows with their generations: a context that is in force under the same number and name keeps its own, any other gets one that
-/// was never used.
-fn with_generations<S: Store, E: std::error::Error>(
-    store: &S,
-    wanted: &BTreeMap<Xid, ContextRules>,
-    old: Epoch,
-    now: u64,
-) -> Result<BTreeMap<Xid, ContextRules>, ApplyError<E>> {
-    let in_force = rows_of(store, old)?;
-    // The boot clock never goes back, and tags do not survive a boot: no lost state can bring a generation back. The contexts of one
-    // load get one nanosecond each; writing a single row takes longer, so the next load begins behind them.
-    let states = store.context_states()?.into_iter().map(|(_, state)| state.generation);
-    let used = in_force.values().map(|rules| rules.generation).chain(states).max().unwrap_or_default();
-    let mut fresh = (used.0 + 1).max(now)..;
-    Ok(wanted
-        .iter()
-        .map(|(xid, rules)| {
-            let kept = in_force.get(xid).filter(|old| old.name == rules.name).map(|old| old.generation);
-            let generation = kept.or_else(|| fresh.next().map(Generation)).unwrap_or_default();
-            (*xid, ContextRules { generation, ..*rules })
-        })
-        .collect())
-}
-
 fn read_back<S: Store, E: std::error::Error>(
     store: &S,
-    rows: &BTreeMap<Xid, ContextRules>,
+    wanted: &Wanted,
     epoch: Epoch,
-    info: &EpochInfo,
 ) -> Result<(), ApplyError<E>> {
-    if rows_of(store, epoch)? != *rows {
+    if rows_of(store, epoch)? != wanted.rows {
         return Err(ApplyError::ReadBack(map_name::CONTEXTS));
     }
-    if store.epoch_info(epoch)? != Some(*info) {
+    if store.epoch_info(epoch)? != Some(wanted.info) {
         return Err(ApplyError::ReadBack(map_name::EPOCHS));
     }
     Ok(())
@@ -280,13 +258,23 @@ fn flip<S: Store, E: std::error::Error>(store: &mut S, new: Epoch) -> Result<(),
 ///
 /// # Errors
 /// The kernel refused.
-pub fn rows_of<S: Store + ?Sized>(store: &S, epoch: Epoch) -> Result<BTreeMap<Xid, ContextRules>, StoreError> {
+pub fn rows_of<S: Store + ?Sized>(store: &S, epoch: Epoch) -> Result<Rows, StoreError> {
     let rows = store.context_rows()?.into_iter();
     Ok(rows.filter(|(key, _)| key.epoch == epoch).map(|(key, rules)| (key.xid, rules)).collect())
 }
 
-fn count<E: std::error::Error>(rows: &BTreeMap<Xid, ContextRules>) -> Result<u32, ApplyError<E>> {
-    u32::try_from(rows.len()).ok().filter(|n| *n <= MAX_CONTEXTS).ok_or(ApplyError::TooMany(rows.len()))
+/// A generation above every one ever given. `now` is the boot clock in nanoseconds.
+///
+/// The boot clock never goes back, and tags do not survive a boot: not even a state that was lost brings a generation back. The
+/// contexts of one load get one nanosecond each; writing a single row takes longer, so the next load begins behind them.
+///
+/// # Errors
+/// The kernel refused.
+pub fn next_generation<S: Store + ?Sized>(store: &S, now: u64) -> Result<Generation, StoreError> {
+    let rows = store.context_rows()?.into_iter().map(|(_, rules)| rules.generation);
+    let states = store.context_states()?.into_iter().map(|(_, state)| state.generation);
+    let used = rows.chain(states).max().unwrap_or_default();
+    Ok(Generation(now.max(used.0.saturating_add(1))))
 }
 
 /// The state of a context that begins: all its tokens are there.

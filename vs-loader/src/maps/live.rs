@@ -222,7 +222,8 @@ impl Store for LiveStore {
 
     fn task_tag(&self, pidfd: BorrowedFd<'_>) -> Result<Option<Tag>, StoreError> {
         let tag = self.tasks.get(&pidfd.as_raw_fd()).and_then(|tag| match tag {
-            Some(tag) => Ok(Some(tag)),
+            // On 6.1 a program leaves the host's tag behind when it has to be sure (`vs-ebpf/src/context.rs`).
+            Some(tag) => Ok(Some(tag).filter(|tag| tag.xid != Xid::HOST)),
             // The kernel says the same of a task without storage and of one that is gone, and only the former is the host's
             // (`kernel/bpf/bpf_task_storage.c:bpf_pid_task_storage_lookup_elem`).
             None => exists(pidfd).map(|()| None),
@@ -231,10 +232,13 @@ impl Store for LiveStore {
     }
 
     fn set_task_tag(&mut self, pidfd: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError> {
-        let written = self.tasks.put(&pidfd.as_raw_fd(), &tag, Put::New).map_err(|error| {
+        let put = |how| self.tasks.put(&pidfd.as_raw_fd(), &tag, how);
+        let written = put(Put::New).or_else(|error| match error.raw_os_error() {
+            // The host's tag is none. Nobody else writes this task's meanwhile: a program that finds a tag leaves it as it is.
+            Some(libc::EEXIST) if self.task_tag(pidfd).is_ok_and(|tag| tag.is_none()) => put(Put::Any),
             // There is nothing else that a write could miss.
-            let is_gone = error.raw_os_error() == Some(libc::ENOENT);
-            if is_gone { io::Error::from_raw_os_error(libc::ESRCH) } else { error }
+            Some(libc::ENOENT) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+            _ => Err(error),
         });
         written.map_err(failed(map_name::TASKS, "write"))
     }

@@ -1,6 +1,9 @@
 //! A load, a reload and an unload that fail, or are killed, at every single operation.
 
+use std::collections::BTreeMap;
+
 use vs_common::context::Tag;
+use vs_common::id::Xid;
 use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::*;
@@ -35,8 +38,22 @@ impl World {
         world
     }
 
+    /// Generations as `compile` gives them.
+    fn compiled(&self, wanted: &Wanted, now: u64) -> Wanted {
+        let in_force = rows_of(&self.store, self.store.epoch).unwrap_or_default();
+        let mut fresh = next_generation(&self.store, now).unwrap_or_default().0;
+        let mut compiled = wanted.clone();
+        for (xid, rules) in &mut compiled.rows {
+            let kept = in_force.get(xid).filter(|old| old.name == rules.name);
+            rules.generation = kept.map_or(Generation(fresh), |old| old.generation);
+            fresh += 1;
+        }
+        compiled
+    }
+
     fn load(&mut self, wanted: &Wanted) -> Result<Loaded<impl std::error::Error + use<>>, String> {
-        load(&mut self.store, &mut self.programs, wanted, NOW).map_err(|error| error.to_string())
+        let wanted = self.with(Plan::Sound).compiled(wanted, NOW);
+        load(&mut self.store, &mut self.programs, &wanted, NOW).map_err(|error| error.to_string())
     }
 
     fn loaded(&self, wanted: &Wanted) -> Self {
@@ -235,7 +252,8 @@ fn a_context_that_went_and_comes_back_gets_a_new_generation() {
     let generation = before.store.states[&Xid(7)].generation;
     let mut world = before.loaded(&wanted(&[(5, "web", Mode::Enforce)], &[Hook::TaskAlloc]));
     assert!(!world.store.states.contains_key(&Xid(7)));
-    load(&mut world.store, &mut world.programs, &first(), NOW + u64::from(MAX_CONTEXTS)).unwrap();
+    let again = world.compiled(&first(), NOW + u64::from(MAX_CONTEXTS));
+    load(&mut world.store, &mut world.programs, &again, NOW).unwrap();
     assert!(world.store.states[&Xid(7)].generation > generation);
 }
 
@@ -266,17 +284,19 @@ fn more_contexts_than_fit_are_refused_before_anything_is_written() {
 #[test]
 fn a_row_can_be_added_and_removed_while_the_policy_stays() {
     let mut world = World::empty().loaded(&first());
-    let change = |world: &mut World, change: &dyn Fn(&mut BTreeMap<Xid, ContextRules>)| {
-        let hooks = |_: &BTreeMap<Xid, ContextRules>| first().hooks;
-        change_rows(&mut world.store, &mut world.programs, hooks, change, NOW).unwrap();
-        world.assert_clean();
+    let before = world.store.rows.values().map(|rules| rules.generation).max().unwrap();
+    let add = |rows: &mut Rows, generation| {
+        rows.insert(Xid::FIRST_DYNAMIC, ContextRules { generation, ..rules("dynamic", Mode::Enforce) });
     };
-    let dynamic = rules("dynamic", Mode::Enforce);
-    change(&mut world, &|rows| assert_eq!(rows.insert(Xid::FIRST_DYNAMIC, dynamic), None));
+    change_rows(&mut world.store, &mut world.programs, add, NOW).unwrap();
+    world.assert_clean();
     let info = world.store.infos[&world.store.epoch];
     assert_eq!((info.contexts, info.digest, info.loaded_at), (3, first().info.digest, first().info.loaded_at));
-    change(&mut world, &|rows| assert!(rows.remove(&Xid::FIRST_DYNAMIC).is_some()));
-    assert_eq!(world.in_force(), as_in_force(&first()));
+    assert!(world.store.states[&Xid::FIRST_DYNAMIC].generation > before);
+    let remove = |rows: &mut Rows, _| assert!(rows.remove(&Xid::FIRST_DYNAMIC).is_some());
+    change_rows(&mut world.store, &mut world.programs, remove, NOW).unwrap();
+    world.assert_clean();
+    assert_eq!(world.in_force().unwrap().0, first().rows);
 }
 
 #[test]
