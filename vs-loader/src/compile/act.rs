@@ -146,7 +146,6 @@ pub const ACTS: &[Act] = &[
         "ptrace traceme: the actor makes its parent, the target, its tracer",
     ),
     on_process("getpgid", Hook::TaskGetpgid, Access::Read, "getpgid"),
-    on_process("setpgid", Hook::TaskSetpgid, Access::Change, "setpgid"),
     on_process("getsid", Hook::TaskGetsid, Access::Read, "getsid"),
     on_process(
         "get-scheduler",

@@ -13,7 +13,7 @@ use super::btf::{BtfError, KernelTypes};
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// Why the layout could not be found out.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LayoutError {
     /// No BTF.
     #[error(
@@ -24,7 +24,7 @@ pub enum LayoutError {
         /// The file.
         path: String,
         /// The kernel's answer.
-        cause: std::io::Error,
+        cause: std::sync::Arc<std::io::Error>,
     },
     /// BTF that cannot be understood.
     #[error("cannot understand the kernel's type information {VMLINUX}: {0}; this kernel is newer than this vs, update vs")]
@@ -75,7 +75,7 @@ pub fn kernel_types() -> Result<KernelTypes, LayoutError> {
 
 fn read_types(path: &Path) -> Result<KernelTypes, LayoutError> {
     let bytes = std::fs::read(path)
-        .map_err(|cause| LayoutError::Unreadable { path: path.display().to_string(), cause })?;
+        .map_err(|cause| LayoutError::Unreadable { path: path.display().to_string(), cause: cause.into() })?;
     Ok(KernelTypes::parse(bytes)?)
 }
 
