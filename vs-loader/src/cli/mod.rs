@@ -2,6 +2,7 @@
 
 pub mod exit_code;
 pub mod output;
+pub mod policy_files;
 
 use std::process::ExitCode;
 

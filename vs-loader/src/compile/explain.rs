@@ -2,7 +2,7 @@
 //! load would write.
 
 use vs_common::context::{Identity, Tag, lifecycle};
-use vs_common::hook::{Hook, Role};
+use vs_common::hook::Need;
 use vs_common::id::{ContextKind, Generation, Xid};
 use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::verdict::Verdict;
@@ -184,7 +184,7 @@ pub fn explain(
     };
     let mode = rules.and_then(|rules| Mode::from_number(rules.mode));
     let is_attached = needed_hooks(entries.rows()).contains(&act.hook);
-    let effect = effect(verdict, act.hook, mode, is_attached);
+    let effect = effect(verdict, mode, is_attached);
     let proc_mode = rules.and_then(|rules| ProcMode::from_number(rules.proc_mode));
     let is_own =
         target.as_ref().is_some_and(|(party, standing)| *party == actor && *standing != Standing::Stale);
@@ -271,11 +271,11 @@ fn check_operands(
 }
 
 /// What becomes of a verdict. Only what is between contexts follows the mode; an actor without rules is always enforced upon.
-fn effect(verdict: Verdict, hook: Hook, mode: Option<Mode>, is_attached: bool) -> Effect {
+fn effect(verdict: Verdict, mode: Option<Mode>, is_attached: bool) -> Effect {
     match verdict {
         Verdict::Allow => Effect::Allowed,
         Verdict::Deny(..) if !is_attached => Effect::NotAsked,
-        Verdict::Deny(..) if hook.info().role == Role::Between && mode == Some(Mode::Observe) => {
+        Verdict::Deny(_, reason) if reason.is_between_contexts() && mode == Some(Mode::Observe) => {
             Effect::Observed
         }
         Verdict::Deny(..) => Effect::Denied,
@@ -306,17 +306,16 @@ impl Explanation {
         let mut lines = Vec::new();
         lines.extend(definition("actor", &self.actor, policy));
         lines.extend(self.target.as_ref().and_then(|(party, _)| definition("target", party, policy)));
-        if let (Party::Context(label), Some(mode), Verdict::Deny(..)) = (&self.actor, self.mode, self.verdict)
+        if let (Party::Context(label), Some(mode), Verdict::Deny(_, reason)) =
+            (&self.actor, self.mode, self.verdict)
             && label.xid.kind() == ContextKind::Guest
-            && self.act.hook.info().role == Role::Between
+            && reason.is_between_contexts()
         {
             let place = policy.context(label.xid).and_then(|context| context.mode().place().cloned());
             lines.push(RuleLine { part: "mode", text: format!("mode = {:?}", mode.name()), place });
         }
         if self.is_attached {
-            let need = self.act.hook.info().need;
-            lines
-                .extend(rows_in_need(need, entries.rows()).first().and_then(|xid| cause(policy, *xid, need)));
+            lines.extend(cause(policy, entries, self.act.hook.info().need));
         }
         lines
     }
@@ -334,12 +333,11 @@ fn definition(part: &'static str, party: &Party, policy: &Policy) -> Option<Rule
     Some(RuleLine { part, text, place: Some(context.place().clone()) })
 }
 
-/// The line because of which hooks of that kind are attached, given the first context that needs them.
-fn cause(policy: &Policy, xid: Xid, need: vs_common::hook::Need) -> Option<RuleLine> {
-    use vs_common::hook::Need;
-
+/// The line because of which hooks of that kind are attached; nothing if every policy needs them, or none of these contexts does.
+pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLine> {
     let line =
         |text: String, place: Option<&Place>| Some(RuleLine { part: "hook", text, place: place.cloned() });
+    let xid = *rows_in_need(need, entries.rows()).first()?;
     match (need, policy.context(xid)) {
         (Need::Always, _) => None,
         (Need::HostTree | Need::HostProc, _) if policy.proc_lock().value() => {

@@ -6,7 +6,7 @@ use vs_common::context::{Access, Identity, Tag, decide_interaction};
 use vs_common::hook::Hook;
 use vs_common::verdict::{Errno, Reason, Verdict};
 
-use super::super::act::{ACTS, Act, FILE_KINDS, FileKind, Operand};
+use super::super::act::{ACTS, Act, CAPABILITIES, FILE_KINDS, FileKind, Operand, capability_number};
 use super::super::explain::{Effect, Explanation, Question, QuestionError, RuleLine, Standing, explain};
 use super::*;
 
@@ -115,6 +115,16 @@ fn only_what_is_between_contexts_follows_the_mode() {
     assert_eq!(effect(&on("web", "signal", "test")), Effect::Denied);
     assert_eq!(effect(&on("test", "signal", "web")), Effect::Observed);
     assert_eq!(effect(&on("test", "stat-proc", "host")), Effect::Observed);
+    let proc_file = |actor: &str, target: &str| Question {
+        target: Some(target.into()),
+        ..file(actor, "open", "proc-pid")
+    };
+    assert_eq!(effect(&proc_file("test", "host")), Effect::Observed);
+    assert_eq!(effect(&proc_file("web", "host")), Effect::Denied);
+    let entering = Question { standing: Standing::Entering, ..on("test", "trace", "test") };
+    assert_eq!(effect(&entering), Effect::Denied);
+    let stale = Question { standing: Standing::Stale, ..on("test", "trace", "test") };
+    assert_eq!(effect(&stale), Effect::Observed);
     assert_eq!(effect(&on("test", "signal", "test")), Effect::Allowed);
     assert_eq!(effect(&question("test", "bpf")), Effect::Denied);
     assert_eq!(effect(&question("test", "fork")), Effect::Allowed);
@@ -208,4 +218,17 @@ fn a_question_that_does_not_fit_is_refused() {
         refused(&question("web", "use-capability")),
         "the act use-capability needs --capability, which capability"
     );
+}
+
+#[test]
+fn capabilities_go_by_the_numbers_of_the_kernel() {
+    for safe in vs_common::capability::SAFE {
+        assert_eq!(CAPABILITIES[safe.number as usize], safe.name);
+    }
+    for (text, number) in
+        [("sys_admin", 21), ("CAP_SYS_ADMIN", 21), ("cap_chown", 0), ("checkpoint_restore", 40), ("63", 63)]
+    {
+        assert_eq!(capability_number(text), Some(number), "{text}");
+    }
+    assert_eq!(capability_number("root"), None);
 }

@@ -4,9 +4,7 @@ use vs_common::policy_entry::context_flag;
 
 use super::*;
 
-const OLD: &str = concat!(
-    "[spectator]\n[context.web]\nxid = 100\n[context.db]\nxid = 101\n[context.mail]\nxid = 102\nproc = \"plain\"\n",
-);
+const OLD: &str = "[spectator]\n[context.web]\nxid = 100\n[context.db]\nxid = 101\n[context.mail]\nxid = 102\nproc = \"plain\"\n";
 
 fn alive(xids: &[u32]) -> BTreeMap<Xid, usize> {
     xids.iter().map(|xid| (Xid(*xid), 2)).collect()
