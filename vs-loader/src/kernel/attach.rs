@@ -8,7 +8,6 @@ use std::os::fd::AsFd;
 
 use vs_common::hook::{Hook, Role};
 use vs_common::id::Epoch;
-use vs_common::map_name;
 
 use super::btf::KernelTypes;
 use super::canary::{self, CanaryError};
@@ -87,12 +86,11 @@ pub struct Session<'o> {
 }
 
 impl<'o> Session<'o> {
-    /// Checks that the kernel can enforce, and opens the maps, making those that are missing. `bytes` is the eBPF object.
+    /// Checks that the probed kernel can enforce, and opens the maps, making those that are missing. `bytes` is the eBPF object.
     ///
     /// # Errors
     /// The kernel cannot enforce, the pins are not ours, or the kernel refused.
-    pub fn open(bytes: &'o [u8], sabotage: Sabotage) -> Result<Self, ProgramsError> {
-        let support = Support::probe();
+    pub fn open(bytes: &'o [u8], support: Support, sabotage: Sabotage) -> Result<Self, ProgramsError> {
         if let Some(refusal) = support.refusal() {
             return Err(refusal.into());
         }
@@ -107,8 +105,7 @@ impl<'o> Session<'o> {
     ///
     /// # Errors
     /// Not root, the pins are not ours, or the kernel refused.
-    pub fn open_existing(bytes: &'o [u8]) -> Result<Option<Self>, ProgramsError> {
-        let support = Support::probe();
+    pub fn open_existing(bytes: &'o [u8], support: Support) -> Result<Option<Self>, ProgramsError> {
         if !support.missing_capabilities.is_empty() {
             return Err(Refusal::NotRoot(support.missing_capabilities).into());
         }
@@ -132,7 +129,7 @@ impl KernelPrograms<'_> {
 
     fn make_maps(&mut self) -> Result<(), ProgramsError> {
         self.pins.prepare()?;
-        if map_name::ALL.iter().any(|name| !self.pins.map(name).exists()) {
+        if !self.pins.has_all_maps()? {
             self.load_object()?;
         }
         Ok(())
@@ -165,7 +162,7 @@ impl KernelPrograms<'_> {
 }
 
 /// The order of attaching: who creates, inherits and clears tags comes before whoever relies on them.
-fn in_order(hooks: &[Hook]) -> Vec<Hook> {
+pub(super) fn in_order(hooks: &[Hook]) -> Vec<Hook> {
     let mut hooks = hooks.to_vec();
     hooks.sort_by_key(|hook| (hook.info().role != Role::Lifecycle, *hook));
     hooks

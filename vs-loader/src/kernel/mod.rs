@@ -10,3 +10,5 @@ pub mod object;
 pub mod pins;
 pub mod support;
 pub(crate) mod syscall;
+pub mod trial;
+pub mod watch;

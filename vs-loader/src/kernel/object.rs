@@ -13,6 +13,9 @@ use vs_common::map_name;
 use super::layout::Layout;
 use super::pins::Pins;
 
+/// The object that this loader was built with.
+pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vs-ebpf.o"));
+
 /// Why the object, or one of its programs, could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {

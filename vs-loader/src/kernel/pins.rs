@@ -170,12 +170,22 @@ impl Pins {
             return Err(PinsError::NoBpffs);
         }
         self.make_folders()?;
-        if !self.link_epochs()?.is_empty() {
-            if let Some(path) = map_name::ALL.iter().map(|name| self.map(name)).find(|path| !path.exists()) {
-                return Err(PinsError::Damaged { path, root: self.root.clone() });
-            }
-        }
-        Ok(())
+        self.has_all_maps().map(drop)
+    }
+
+    /// Whether every map is pinned.
+    ///
+    /// # Errors
+    /// One is not, and there are links: maps are pinned before the first link and unpinned after the last, so somebody else was here.
+    pub fn has_all_maps(&self) -> Result<bool, PinsError> {
+        let missing = map_name::ALL.iter().map(|name| self.map(name)).find(|path| !path.exists());
+        let Some(path) = missing else { return Ok(true) };
+        if self.link_epochs()?.is_empty() { Ok(false) } else { Err(PinsError::Damaged { path, root: self.root.clone() }) }
+    }
+
+    /// Whether there is anything of ours, whole or not.
+    pub fn is_there(&self) -> bool {
+        self.root.exists()
     }
 
     fn make_folders(&self) -> Result<(), PinsError> {
@@ -392,6 +402,23 @@ mod tests {
         pins.remove_maps().unwrap();
         assert!(!pins.root.exists());
         pins.remove_maps().unwrap();
+    }
+
+    #[test]
+    fn a_map_that_is_missing_under_links_is_damage_and_without_links_is_not() {
+        let folder = Folder::new("damage");
+        let pins = folder.pins();
+        assert!(!pins.is_there());
+        pins.make_folders().unwrap();
+        assert!(!pins.has_all_maps().unwrap());
+        for name in map_name::ALL {
+            fs::write(pins.map(name), "").unwrap();
+        }
+        pins.create_links(Epoch(3), "0123").unwrap();
+        assert!(pins.has_all_maps().unwrap());
+        fs::remove_file(pins.map(map_name::EPOCH)).unwrap();
+        let text = pins.has_all_maps().unwrap_err().to_string();
+        assert!(text.contains("maps/EPOCH is missing while programs are attached"), "{text}");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl LiveStore {
     /// # Errors
     /// The pins are not ours, a map has another shape, or the kernel refused.
     pub fn open_pinned(pins: &Pins) -> Result<Option<Self>, OpenError> {
-        if !pins.verify()? || map_name::ALL.iter().any(|name| !pins.map(name).exists()) {
+        if !pins.verify()? || !pins.has_all_maps()? {
             return Ok(None);
         }
         Self::assemble(|name| {
