@@ -1,6 +1,9 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod doctor;
 pub mod exit_code;
+mod failures;
+mod load;
 pub mod output;
 mod policy;
 pub mod policy_files;
