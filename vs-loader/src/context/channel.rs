@@ -31,6 +31,8 @@ pub(super) enum Message {
     Go,
     /// From the child: this process, in the host's numbers, is the one to wait for.
     Born(Pid),
+    /// From the child: something that the administrator should know.
+    Noticed(String),
     /// From the child: it failed.
     Failed {
         /// How the shell is to tell it.
@@ -63,6 +65,7 @@ impl Message {
             Self::Tagged => (2, 0, ""),
             Self::Go => (3, 0, ""),
             Self::Born(pid) => (4, pid.as_raw_nonzero().get(), ""),
+            Self::Noticed(text) => (6, 0, text),
             Self::Failed { kind: FailureKind::Setup, reason } => (5, 0, reason),
             Self::Failed { kind: FailureKind::CannotExecute, reason } => (5, 1, reason),
             Self::Failed { kind: FailureKind::NotFound, reason } => (5, 2, reason),
@@ -96,6 +99,7 @@ impl Message {
                 };
                 Self::Failed { kind, reason: text.into_owned() }
             }
+            6 => Self::Noticed(text.into_owned()),
             _ => return None,
         })
     }
@@ -224,6 +228,7 @@ mod tests {
             Message::Go,
             Message::Born(Pid::from_raw(4711).unwrap()),
         ];
+        all.push(Message::Noticed("look".to_owned()));
         for kind in [FailureKind::Setup, FailureKind::CannotExecute, FailureKind::NotFound] {
             all.push(Message::Failed { kind, reason: "cannot do it".to_owned() });
         }

@@ -6,6 +6,7 @@
 //! without a process.
 
 mod channel;
+pub mod create;
 pub mod enter;
 pub mod host_tree;
 pub mod namespaces;
@@ -19,3 +20,12 @@ pub mod syscall;
 
 #[cfg(test)]
 mod memory_store;
+
+/// Whoever puts a process into a context learns of what happens on the way.
+pub trait Witness {
+    /// Something that the administrator should know and that stops nothing.
+    fn notice(&mut self, text: &str);
+
+    /// This process, in the host's numbers, has its tag and is about to become the command.
+    fn entering(&mut self, pid: rustix::process::Pid);
+}

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
+use super::Witness;
 use super::channel::{Channel, Message};
 use super::enter::capabilities::{self, CapabilityError};
 use super::namespaces::tree::{self, TreeError, Visibility};
@@ -113,6 +114,7 @@ pub(super) fn start(
     store: &mut dyn Store,
     directory: &ContextDirectory,
     context: &Context,
+    witness: &mut dyn Witness,
     token: SingleThreaded,
 ) -> Result<Member, ReaperError> {
     let (ours, theirs) = Channel::pair().map_err(failed("make a channel to the reaper"))?;
@@ -133,7 +135,7 @@ pub(super) fn start(
     let (pid, pidfd) = held?;
     let started = waited
         .map_err(|error| ReaperError::NotStarted(error.to_string()))
-        .and_then(|()| accompany(store, directory, context, &ours, (pid, &pidfd)));
+        .and_then(|()| accompany(store, directory, context, witness, &ours, (pid, &pidfd)));
     match started {
         Ok(()) => Ok(Member { pid, pidfd, tag: context.entering_tag() }),
         Err(error) => {
@@ -169,14 +171,18 @@ fn accompany(
     store: &dyn Store,
     directory: &ContextDirectory,
     context: &Context,
+    witness: &mut dyn Witness,
     channel: &Channel,
     (pid, pidfd): (Pid, &OwnedFd),
 ) -> Result<(), ReaperError> {
     let ended = || ReaperError::NotStarted("it ended without a word".to_owned());
-    match channel.receive().map_err(failed("listen to the reaper"))? {
-        Some((Message::Tagged, _)) => registry::verify_entering(store, context, pidfd.as_fd())?,
-        Some((Message::Failed { reason, .. }, _)) => return Err(ReaperError::NotStarted(reason)),
-        _ => return Err(ended()),
+    loop {
+        match channel.receive().map_err(failed("listen to the reaper"))? {
+            Some((Message::Noticed(text), _)) => witness.notice(&text),
+            Some((Message::Tagged, _)) => break registry::verify_entering(store, context, pidfd.as_fd())?,
+            Some((Message::Failed { reason, .. }, _)) => return Err(ReaperError::NotStarted(reason)),
+            _ => return Err(ended()),
+        }
     }
     let member = Member {
         pid,
@@ -237,7 +243,8 @@ fn become_reaper(
         .map_err(unable("close this process's memory to others"))?;
     rustix::process::setsid().map_err(unable("begin a session"))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    tree::build(Visibility::Namespace)?;
+    let notices = tree::build(Visibility::Namespace)?;
+    namespaces::send_notices(channel, notices).map_err(unable("report to the launching vs"))?;
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(unable("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&nothing)

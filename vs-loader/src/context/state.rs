@@ -1,8 +1,8 @@
-//! `/run/vs`: what the pinned maps have no room for. Locks, and the files that keep namespaces alive.
+//! `/run/vs/contexts`: the files that keep the namespaces of contexts alive.
 //!
-//! Nothing here is the truth about what runs: that is in the maps and in the tags of processes, and whatever is missing here is found
-//! or made again from them. The directory is a tmpfs of its own whose mount is private, because the kernel refuses to keep a mount
-//! namespace alive on a mount that spreads to others.
+//! Nothing here is the truth about what runs: that is in the maps and in the tags of processes, and whatever is missing here is found or
+//! made again from them. The directory is a tmpfs of its own whose mount is private, because the kernel refuses to keep a mount namespace
+//! alive on a mount that spreads to others.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,15 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::syscall;
+use crate::lock::STATE_FOLDER;
 
 /// The directory.
-pub const STATE_DIRECTORY: &str = "/run/vs";
-
-/// How long a command waits for another that is changing something.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const STATE_DIRECTORY: &str = "/run/vs/contexts";
 
 /// How often it asks.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -38,33 +37,22 @@ pub enum StateError {
         #[source]
         cause: io::Error,
     },
-    /// Another command holds the lock.
-    #[error(
-        "another vs command is changing something; it holds the lock on {STATE_DIRECTORY}/{0} (`lslocks` shows who): try again"
-    )]
-    Locked(String),
+    /// Another command starts or stops the context.
+    #[error("another vs command is starting or stopping the context {0}; try again when it is done")]
+    Busy(String),
 }
 
 fn at<E: Into<io::Error>>(act: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(E) -> StateError {
     move |cause| StateError::Io { act, path: path.into(), cause: cause.into() }
 }
 
-/// Which kind of lock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LockKind {
-    /// Held while a process enters: what is loaded stays as it is.
-    Shared,
-    /// Held by whoever changes what is loaded, or stops a context.
-    Exclusive,
-}
-
-/// A lock, until it is dropped. A child that inherits the descriptor does not prolong it.
+/// The lock of one context, until it is dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub struct ContextLock {
     file: OwnedFd,
 }
 
-impl Drop for Lock {
+impl Drop for ContextLock {
     fn drop(&mut self) {
         // Closing would release it only with the last copy of the descriptor, and a forked child has one. Unlocking cannot fail for a
         // descriptor that was locked; if it did, the close that follows is what is left to do.
@@ -84,8 +72,9 @@ impl StateDirectory {
     /// # Errors
     /// The kernel refused.
     pub fn open() -> Result<Self, StateError> {
-        make_directory(CWD, "/run", 0o755).map_err(at("make", "/run"))?;
-        make_directory(CWD, STATE_DIRECTORY, 0o700).map_err(at("make", STATE_DIRECTORY))?;
+        for (path, mode) in [("/run", 0o755), (STATE_FOLDER, 0o700), (STATE_DIRECTORY, 0o700)] {
+            make_directory(CWD, path, mode).map_err(at("make", path))?;
+        }
         let mut root = open_root()?;
         if !is_mount(&root)? {
             // Whoever comes second waits for the first on what is below the mount, and finds it mounted then.
@@ -99,19 +88,7 @@ impl StateDirectory {
         }
         rustix::mount::mount_change(link_of(&root), MountPropagationFlags::PRIVATE)
             .map_err(at("make private the mount on", STATE_DIRECTORY))?;
-        make_directory(&root, "contexts", 0o700).map_err(at("make", "/run/vs/contexts"))?;
         Ok(Self { root })
-    }
-
-    /// Takes the lock that entering and changing exclude each other by, waiting for at most `patience`.
-    ///
-    /// # Errors
-    /// Another command holds it for longer, or the kernel refused.
-    pub fn lock(&self, kind: LockKind, patience: Duration) -> Result<Lock, StateError> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.root, "lock", flags, Mode::from_raw_mode(0o600))
-            .map_err(at("open", "/run/vs/lock"))?;
-        lock(file, kind, patience, "lock")
     }
 
     /// The directory of a context, made if it is not there.
@@ -119,11 +96,11 @@ impl StateDirectory {
     /// # Errors
     /// The kernel refused.
     pub fn context(&self, name: &str) -> Result<ContextDirectory, StateError> {
-        let path = PathBuf::from(STATE_DIRECTORY).join("contexts").join(name);
-        let contexts = open_directory(&self.root, "contexts").map_err(at("open", "/run/vs/contexts"))?;
-        make_directory(&contexts, name, 0o700).map_err(at("make", &path))?;
-        let directory = open_directory(&contexts, name).map_err(at("open", &path))?;
-        Ok(ContextDirectory { contexts, directory, name: name.to_owned(), path })
+        let path = PathBuf::from(STATE_DIRECTORY).join(name);
+        make_directory(&self.root, name, 0o700).map_err(at("make", &path))?;
+        let directory = open_directory(&self.root, name).map_err(at("open", &path))?;
+        let parent = self.root.try_clone().map_err(at("open", STATE_DIRECTORY))?;
+        Ok(ContextDirectory { parent, directory, name: name.to_owned(), path })
     }
 }
 
@@ -159,7 +136,7 @@ impl Pin {
 /// `/run/vs/contexts/NAME`.
 #[derive(Debug)]
 pub struct ContextDirectory {
-    contexts: OwnedFd,
+    parent: OwnedFd,
     directory: OwnedFd,
     name: String,
     path: PathBuf,
@@ -170,9 +147,18 @@ impl ContextDirectory {
     ///
     /// # Errors
     /// Another command holds it for longer than `patience`, or the kernel refused.
-    pub fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
+    pub fn lock(&self, patience: Duration) -> Result<ContextLock, StateError> {
         let file = open_readable(&self.directory).map_err(at("open", &self.path))?;
-        lock(file, LockKind::Exclusive, patience, &format!("contexts/{}", self.name))
+        let deadline = Instant::now() + patience;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(ContextLock { file }),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(INTERVAL),
+                Err(Errno::WOULDBLOCK) => return Err(StateError::Busy(self.name.clone())),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(at("lock", &self.path)(error)),
+            }
+        }
     }
 
     /// A number that was left here under a name. What is no number is nothing: it is found anew from the maps.
@@ -182,7 +168,7 @@ impl ContextDirectory {
     pub fn number(&self, name: &str) -> Result<Option<u64>, StateError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.directory, name, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(None),
             result => result.map_err(at("open", self.path.join(name)))?,
         };
         let mut buffer = [0; 32];
@@ -224,7 +210,7 @@ impl ContextDirectory {
         let name = pin.file_name();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.directory, name, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
             result => result.map_err(at("open", self.path.join(name)))?,
         };
         // A file on which nothing is mounted is left from a command that was killed.
@@ -257,7 +243,7 @@ impl ContextDirectory {
         for name in [REAPER, GENERATION, "reaper.new", "generation.new"] {
             remove(&self.directory, name, AtFlags::empty()).map_err(at("remove", self.path.join(name)))?;
         }
-        remove(&self.contexts, &self.name, AtFlags::REMOVEDIR).map_err(at("remove", &self.path))
+        remove(&self.parent, &self.name, AtFlags::REMOVEDIR).map_err(at("remove", &self.path))
     }
 }
 
@@ -266,26 +252,9 @@ pub(super) const REAPER: &str = "reaper";
 /// The file with the generation that the namespaces belong to.
 pub(super) const GENERATION: &str = "generation";
 
-fn lock(file: OwnedFd, kind: LockKind, patience: Duration, name: &str) -> Result<Lock, StateError> {
-    let operation = match kind {
-        LockKind::Shared => FlockOperation::NonBlockingLockShared,
-        LockKind::Exclusive => FlockOperation::NonBlockingLockExclusive,
-    };
-    let deadline = Instant::now() + patience;
-    loop {
-        match rustix::fs::flock(&file, operation) {
-            Ok(()) => return Ok(Lock { file }),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(INTERVAL),
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(StateError::Locked(name.to_owned())),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(at("lock", PathBuf::from(STATE_DIRECTORY).join(name))(error)),
-        }
-    }
-}
-
 fn make_directory(parent: impl AsFd, name: &str, mode: u32) -> rustix::io::Result<()> {
     match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         result => result,
     }
 }
@@ -315,7 +284,7 @@ fn is_mount(directory: &OwnedFd) -> Result<bool, StateError> {
 
 fn remove(parent: &OwnedFd, name: &str, flags: AtFlags) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(parent, name, flags) {
-        Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(Errno::NOENT) => Ok(()),
         result => result,
     }
 }
@@ -340,30 +309,30 @@ mod tests {
         (path, directory)
     }
 
+    fn context(path: &std::path::Path, directory: OwnedFd) -> ContextDirectory {
+        ContextDirectory {
+            parent: open_readable(&directory).unwrap(),
+            directory,
+            name: "x".into(),
+            path: path.to_owned(),
+        }
+    }
+
     #[test]
-    fn an_exclusive_lock_excludes_both_kinds_and_ends_with_its_holder() {
+    fn one_command_at_a_time_starts_a_context() {
         let (path, directory) = directory();
-        let take = |kind| lock(open_readable(&directory).unwrap(), kind, Duration::ZERO, "lock");
-        let first = take(LockKind::Shared).unwrap();
-        let second = take(LockKind::Shared).unwrap();
-        assert!(matches!(take(LockKind::Exclusive), Err(StateError::Locked(_))));
-        drop((first, second));
-        let exclusive = take(LockKind::Exclusive).unwrap();
-        assert!(matches!(take(LockKind::Shared), Err(StateError::Locked(_))));
-        drop(exclusive);
-        take(LockKind::Shared).unwrap();
+        let context = context(&path, directory);
+        let first = context.lock(Duration::ZERO).unwrap();
+        assert!(matches!(context.lock(Duration::ZERO), Err(StateError::Busy(_))));
+        drop(first);
+        context.lock(Duration::ZERO).unwrap();
         std::fs::remove_dir(path).unwrap();
     }
 
     #[test]
     fn numbers_are_kept_and_nonsense_is_nothing() {
         let (path, directory) = directory();
-        let context = ContextDirectory {
-            contexts: open_readable(&directory).unwrap(),
-            directory,
-            name: "x".into(),
-            path: path.clone(),
-        };
+        let context = context(&path, directory);
         assert_eq!(context.number(REAPER).unwrap(), None);
         context.put_number(REAPER, 4711).unwrap();
         context.put_number(REAPER, 12).unwrap();

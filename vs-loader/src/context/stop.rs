@@ -14,7 +14,6 @@ use vs_common::id::Xid;
 use vs_common::policy_entry::ContextState;
 
 use super::processes::{self, Member, ProcessError};
-use super::registry::Context;
 use super::state::{StateDirectory, StateError};
 use crate::maps::store::{Store, StoreError};
 
@@ -59,40 +58,38 @@ pub enum StopError {
     },
 }
 
-/// What stopping came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stopped {
-    /// Processes that were killed.
-    pub killed: usize,
-}
-
-/// Stops a context: ends all processes with its xid, of whatever generation, and lets its namespaces go. The caller holds the exclusive lock.
+/// Stops a context: ends all processes with its xid, of whatever generation, and lets its namespaces go. Returns how many processes were
+/// killed. `name` is the context's, if a row of the epoch in force gives it one. The caller holds the exclusive lock.
 ///
 /// # Errors
 /// A step failed. The context stays marked as dying then, and another stop takes it up.
 pub fn stop(
     store: &mut dyn Store,
     state: &StateDirectory,
-    context: &Context,
+    xid: Xid,
+    name: Option<&str>,
     patience: Duration,
-) -> Result<Stopped, StopError> {
-    mark(store, context, true)?;
-    let killed = end_all(store, context.xid, patience)?;
-    state.context(&context.name)?.remove()?;
-    mark(store, context, false)?;
-    Ok(Stopped { killed })
+) -> Result<usize, StopError> {
+    let before = store.context_state(xid)?;
+    if let Some(before) = before {
+        mark(store, xid, before, 1)?;
+    }
+    let killed = end_all(store, xid, patience)?;
+    if let Some(name) = name {
+        state.context(name)?.remove()?;
+    }
+    // Counters have grown meanwhile.
+    match store.context_state(xid)? {
+        Some(state) => mark(store, xid, state, 0)?,
+        None => {}
+    }
+    Ok(killed)
 }
 
-/// Marks a context as dying, or takes the mark away. Counters that a program adds to between the read and the write go back by that much: in
-/// the microsecond in which a context starts to die, or has no process left that could be denied anything.
-fn mark(store: &mut dyn Store, context: &Context, is_dying: bool) -> Result<(), StoreError> {
-    let state = store.context_state(context.xid)?;
-    if state.is_some_and(|state| (state.is_dying != 0) == is_dying) {
-        return Ok(());
-    }
-    let new = ContextState { generation: context.generation, ..ContextState::default() };
-    let state = ContextState { is_dying: u32::from(is_dying), ..state.unwrap_or(new) };
-    store.put_context_state(context.xid, &state)
+/// Marks a context as dying, or takes the mark away. What a program adds to a counter between the read and the write is not counted: the
+/// map has no finer write. That is the moment in which a context begins to die, or has no process left that could be denied anything.
+fn mark(store: &mut dyn Store, xid: Xid, state: ContextState, is_dying: u32) -> Result<(), StoreError> {
+    store.put_context_state(xid, &ContextState { is_dying, ..state })
 }
 
 /// Kills every process with an xid until there is none, and says how many there were.

@@ -111,7 +111,7 @@ fn report(channel: &Channel, result: Result<(), ChildError>) -> u8 {
 /// The first process. Returns its exit status.
 pub(super) fn first(plan: &Plan<'_>, store: &mut dyn Store, channel: &Channel, token: SingleThreaded) -> u8 {
     let result = prepare(plan, store, channel, token).and_then(|()| {
-        let second = || report(channel, become_command(plan));
+        let second = || report(channel, become_command(plan, channel));
         let pid = syscall::clone_sibling(token, second).map_err(failed("make a process in the context"))?;
         channel.send(&Message::Born(pid)).map_err(failed("report to the launching vs"))
     });
@@ -204,7 +204,8 @@ fn replace_terminals(plan: &Plan<'_>, channel: &Channel) -> Result<(), ChildErro
 }
 
 /// The second process: becomes the command. Returns only if that failed.
-fn become_command(plan: &Plan<'_>) -> Result<(), ChildError> {
+fn become_command(plan: &Plan<'_>, channel: &Channel) -> Result<(), ChildError> {
+    channel.wait_for_go().map_err(failed("go on"))?;
     rustix::process::setsid().map_err(failed("begin a session"))?;
     take_terminal(plan.uses)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -19,12 +19,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 
+use super::Witness;
 use super::channel::{Channel, Message};
 use super::host_tree::Origin;
 use super::namespaces::{self, NamespaceError};
 use super::registry::{self, Context, RegistryError};
-use super::state::{LockKind, PATIENCE, StateDirectory, StateError};
+use super::state::StateDirectory;
 use super::syscall::{self, SingleThreaded, StringArray};
+use crate::lock::{Lock, LockError, PATIENCE};
 use crate::maps::store::Store;
 use descriptors::DescriptorError;
 use environment::Environment;
@@ -60,7 +62,7 @@ pub enum EnterError {
     Namespace(#[from] NamespaceError),
     /// The lock cannot be taken.
     #[error(transparent)]
-    State(#[from] StateError),
+    Lock(#[from] LockError),
     /// There is no terminal for it.
     #[error(transparent)]
     Terminal(#[from] TerminalError),
@@ -100,14 +102,15 @@ pub fn enter(
     origin: Option<&Origin>,
     context: &Context,
     request: &Request,
+    witness: &mut dyn Witness,
 ) -> Result<Entered, EnterError> {
     let token = SingleThreaded::check().map_err(failed("enter a context with this process"))?;
     let uses = descriptors::examine()?;
     let host_terminal = terminal::style(uses).map(|style| HostTerminal::open(style, uses)).transpose()?;
     let signals = Signals::block().map_err(failed("take over the signals"))?;
-    let lock = state.lock(LockKind::Shared, PATIENCE)?;
+    let lock = Lock::shared(PATIENCE)?;
     registry::check_enterable(store, context)?;
-    let namespaces = namespaces::obtain(store, state, context, token)?;
+    let namespaces = namespaces::obtain(store, state, context, witness, token)?;
 
     let command = StringArray::new(request.command.clone());
     let plan = child::Plan {
@@ -132,11 +135,14 @@ pub fn enter(
     }
     wait_for(first)?;
     drop(lock);
-    let Conversation { born, master, failure } = conversation?;
-    match attend(born, host_terminal, master) {
-        Ok((pidfd, terminals)) => {
-            Ok(Entered { pid: born, pidfd, channel: ours, signals, failure, terminals })
-        }
+    let (born, master) = conversation?;
+    let attended = attend(born, host_terminal, master).and_then(|held| {
+        witness.entering(born);
+        ours.send(&Message::Go).map_err(failed("speak to the command's process"))?;
+        Ok(held)
+    });
+    match attended {
+        Ok((pidfd, terminals)) => Ok(Entered { pid: born, pidfd, channel: ours, signals, terminals }),
         Err(error) => {
             // Nobody would wait for it, or copy what it says.
             let _ = rustix::process::kill_process(born, Signal::KILL);
@@ -146,42 +152,26 @@ pub fn enter(
     }
 }
 
-/// What the children said.
-#[derive(Debug)]
-struct Conversation {
-    born: Pid,
-    master: Option<OwnedFd>,
-    failure: Option<Ending>,
-}
-
-/// Listens to the first process until the second is born, which may have failed by then.
+/// Listens to the first process until the second is born, and says which it is and where its terminal's master is.
 fn converse(
     store: &dyn Store,
     context: &Context,
     first: Pid,
     channel: &Channel,
-) -> Result<Conversation, EnterError> {
+) -> Result<(Pid, Option<OwnedFd>), EnterError> {
     let mut master = None;
-    let mut failure = None;
     loop {
         match channel.receive().map_err(failed("listen to the child"))? {
             Some((Message::Terminal, descriptor)) => master = descriptor,
             Some((Message::Tagged, _)) => {
-                let pidfd = rustix::process::pidfd_open(first, PidfdFlags::empty())
-                    .map_err(failed("hold the child"))?;
+                let pidfd =
+                    rustix::process::pidfd_open(first, PidfdFlags::empty()).map_err(failed("hold the child"))?;
                 registry::verify_entering(store, context, pidfd.as_fd())?;
                 channel.send(&Message::Go).map_err(failed("speak to the child"))?;
             }
-            Some((Message::Born(born), _)) => return Ok(Conversation { born, master, failure }),
-            Some((Message::Failed { kind, reason }, _)) => {
-                failure = Some(Ending::NotExecuted { kind, reason })
-            }
-            Some((Message::Go, _)) | None => {
-                return Err(match failure {
-                    Some(Ending::NotExecuted { reason, .. }) => EnterError::Child(reason),
-                    _ => EnterError::Vanished,
-                });
-            }
+            Some((Message::Born(born), _)) => return Ok((born, master)),
+            Some((Message::Failed { reason, .. }, _)) => return Err(EnterError::Child(reason)),
+            Some((Message::Go | Message::Noticed(_), _)) | None => return Err(EnterError::Vanished),
         }
     }
 }

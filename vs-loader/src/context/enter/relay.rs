@@ -58,8 +58,6 @@ pub struct Entered {
     pub(super) pidfd: OwnedFd,
     pub(super) channel: Channel,
     pub(super) signals: Signals,
-    /// Why it failed, if it did before it was held.
-    pub(super) failure: Option<Ending>,
     pub(super) terminals: Option<Terminals>,
 }
 
@@ -83,7 +81,7 @@ impl Entered {
     pub fn wait(mut self) -> Result<Ending, WaitError> {
         let mut relay = self.terminals.take().map(Relay::new).transpose()?;
         let mut ending = None;
-        let mut failure = self.failure.take();
+        let mut failure = None;
         let mut is_channel_open = true;
         loop {
             let ready = self.poll(relay.as_ref(), is_channel_open)?;

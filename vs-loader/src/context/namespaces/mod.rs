@@ -19,13 +19,15 @@ use rustix::process::{Pid, WaitOptions};
 use rustix::thread::UnshareFlags;
 use vs_common::policy_entry::ProcMode;
 
+use super::Witness;
 use super::channel::{Channel, Message};
 use super::host_tree::{self, HostTreeError};
 use super::processes::{self, Member, ProcessError};
 use super::reaper::{self, ReaperError};
 use super::registry::{Context, RegistryError};
-use super::state::{ContextDirectory, GENERATION, PATIENCE, Pin, REAPER, StateDirectory, StateError};
+use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError};
 use super::syscall::{self, SingleThreaded};
+use crate::lock::PATIENCE;
 use crate::maps::store::Store;
 use tree::{TreeError, Visibility};
 
@@ -84,6 +86,7 @@ pub(super) fn obtain(
     store: &mut dyn Store,
     state: &StateDirectory,
     context: &Context,
+    witness: &mut dyn Witness,
     token: SingleThreaded,
 ) -> Result<Option<Namespaces>, NamespaceError> {
     if context.proc_mode == ProcMode::Plain {
@@ -97,14 +100,14 @@ pub(super) fn obtain(
         ProcMode::Hidepid => {
             let mount = match find_mount(store, &directory, context)? {
                 Some(mount) => mount,
-                None => make_mount(&directory, context, token)?,
+                None => make_mount(&directory, context, witness, token)?,
             };
             Ok(Some(Namespaces { mount, process: None }))
         }
         ProcMode::Pidns => {
             let reaper = match reaper::find(store, &directory, context)? {
                 Some(reaper) => reaper,
-                None => reaper::start(store, &directory, context, token)?,
+                None => reaper::start(store, &directory, context, witness, token)?,
             };
             find_with_reaper(&directory, &reaper).map(Some)
         }
@@ -170,6 +173,7 @@ fn find_mount(
 fn make_mount(
     directory: &ContextDirectory,
     context: &Context,
+    witness: &mut dyn Witness,
     token: SingleThreaded,
 ) -> Result<OwnedFd, NamespaceError> {
     let (ours, theirs) = Channel::pair().map_err(failed("make a channel to the child"))?;
@@ -177,12 +181,13 @@ fn make_mount(
         // SAFETY: the parent's end; this child has no use for it and ends with `_exit`.
         unsafe { ours.close_copy() };
         let made = unshare_host_tree(token, UnshareFlags::NEWNS)
-            .and_then(|()| tree::build(Visibility::PtraceableOnly).map_err(MakeError::from));
+            .and_then(|()| tree::build(Visibility::PtraceableOnly).map_err(MakeError::from))
+            .and_then(|notices| send_notices(&theirs, notices).map_err(MakeError::Report));
         report(&theirs, &made.map_or_else(|error| Message::failed(&error), |()| Message::Tagged))
     })
     .map_err(failed("make a child"))?;
     drop(theirs);
-    let made = await_made(&ours, context).and_then(|()| {
+    let made = await_made(&ours, context, witness).and_then(|()| {
         let mount = open_namespace(maker, Pin::Mount)?;
         pin(directory, &mount, None)?;
         directory.put_number(GENERATION, context.generation.0)?;
@@ -201,6 +206,8 @@ pub(super) enum MakeError {
     Unshare(io::Error),
     #[error("cannot make its first process: {0}")]
     Fork(io::Error),
+    #[error("cannot report to the launching vs: {0}")]
+    Report(io::Error),
     #[error(transparent)]
     HostTree(#[from] HostTreeError),
     #[error(transparent)]
@@ -222,13 +229,24 @@ pub(super) fn report(channel: &Channel, message: &Message) -> u8 {
     }
 }
 
-fn await_made(channel: &Channel, context: &Context) -> Result<(), NamespaceError> {
-    let reason = match channel.receive().map_err(failed("listen to the child"))? {
-        Some((Message::Tagged, _)) => return Ok(()),
-        Some((Message::Failed { reason, .. }, _)) => reason,
-        _ => "the child that was to make them ended without a word".to_owned(),
+fn await_made(channel: &Channel, context: &Context, witness: &mut dyn Witness) -> Result<(), NamespaceError> {
+    let reason = loop {
+        match channel.receive().map_err(failed("listen to the child"))? {
+            Some((Message::Tagged, _)) => return Ok(()),
+            Some((Message::Noticed(text), _)) => witness.notice(&text),
+            Some((Message::Failed { reason, .. }, _)) => break reason,
+            _ => break "the child that was to make them ended without a word".to_owned(),
+        }
     };
     Err(NamespaceError::NotMade { context: context.name.clone(), reason })
+}
+
+/// Tells the parent what it should tell the administrator.
+///
+/// # Errors
+/// The parent is gone.
+pub(super) fn send_notices(channel: &Channel, notices: Vec<String>) -> io::Result<()> {
+    notices.into_iter().try_for_each(|notice| channel.send(&Message::Noticed(notice)))
 }
 
 fn open_namespace(process: Pid, pin: Pin) -> Result<OwnedFd, NamespaceError> {

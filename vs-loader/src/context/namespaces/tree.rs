@@ -6,6 +6,7 @@
 //! (`/run/systemd/private`, `/run/dbus/system_bus_socket`, `/run/docker.sock`) are doors to processes that act as the host for whoever asks as uid 0.
 //! Nobody inside has the capability to undo any of it, and the `sb_mount` hook refuses even where a mistake left it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -62,16 +63,17 @@ const REPLACED: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// How many times the list of mounts is read again while something is left to detach.
 const ROUNDS: usize = 64;
 
-/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's.
+/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. Returns what the administrator
+/// should know: which mounts the context does not get because nobody knows their type.
 ///
 /// # Errors
 /// A step failed, or something of the host's is left: the namespace must not be used.
-pub(in crate::context) fn build(visibility: Visibility) -> Result<(), TreeError> {
+pub(in crate::context) fn build(visibility: Visibility) -> Result<Vec<String>, TreeError> {
     let host_proc = fresh::directory(CWD, "/proc")?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(MountError::at("make private the mounts below", "/"))?;
     let resolver_files = resolver::collect()?;
-    detach_the_hosts(&host_proc)?;
+    let notices = detach_the_hosts(&host_proc)?;
     syscall::set_mount_attributes(
         fresh::root()?.as_fd(),
         MountAttrFlags::MOUNT_ATTR_NODEV.bits().into(),
@@ -95,25 +97,26 @@ pub(in crate::context) fn build(visibility: Visibility) -> Result<(), TreeError>
     let on_devices = read_below(&proc, "filesystems")?;
     let on_devices = String::from_utf8_lossy(&on_devices);
     match first_left(&mounts(&proc)?, &own, &filesystems::on_devices(&on_devices)) {
-        None => Ok(()),
+        None => Ok(notices),
         Some(left) => Err(left),
     }
 }
 
 /// Detaches, from the leaves on, every mount that a context's tree does not keep.
-fn detach_the_hosts(host_proc: &OwnedFd) -> Result<(), TreeError> {
+fn detach_the_hosts(host_proc: &OwnedFd) -> Result<Vec<String>, TreeError> {
     let listing = read_below(host_proc, "filesystems")?;
     let listing = String::from_utf8_lossy(&listing);
     let on_devices = filesystems::on_devices(&listing);
     // The mount is addressed through /proc/self/fd of the host's /proc, which has no name any more when it is its turn.
     rustix::process::fchdir(host_proc).map_err(MountError::at("change into", "/proc"))?;
+    let mut notices = Vec::new();
     for round in 0..ROUNDS {
         let all = mounts(host_proc)?;
         let doomed: Vec<_> = all.iter().filter(|mount| is_doomed(mount, &on_devices)).collect();
         if round == 0 {
-            warn_of_unknown(&doomed, &on_devices);
+            notices = unknown(&doomed, &on_devices);
         }
-        let Some(last) = doomed.last() else { return Ok(()) };
+        let Some(last) = doomed.last() else { return Ok(notices) };
         let stuck = || TreeError::Stuck { filesystem: last.filesystem.clone(), place: last.place.clone() };
         // The kernel lists parents before children and a lower mount before the one that covers it.
         let mut detached = 0;
@@ -127,19 +130,21 @@ fn detach_the_hosts(host_proc: &OwnedFd) -> Result<(), TreeError> {
     Err(TreeError::Stuck { filesystem: "mounts".to_owned(), place: "/".into() })
 }
 
-fn warn_of_unknown(doomed: &[&Mount], on_devices: &std::collections::HashSet<&str>) {
-    for mount in doomed {
-        if filesystems::fate(&mount.filesystem, on_devices) == Fate::DetachedUnknown {
-            tracing::warn!(
-                "{} is of the type {}, which is not known to hold data: the context does not get it",
-                mount.place.display(),
-                mount.filesystem
-            );
-        }
-    }
+fn unknown(doomed: &[&Mount], on_devices: &HashSet<&str>) -> Vec<String> {
+    let unknown = doomed
+        .iter()
+        .filter(|mount| filesystems::fate(&mount.filesystem, on_devices) == Fate::DetachedUnknown);
+    let notice = |mount: &&Mount| {
+        format!(
+            "the context does not get {}: it is of the type {}, which is not known to hold data",
+            mount.place.display(),
+            mount.filesystem
+        )
+    };
+    unknown.map(notice).collect()
 }
 
-fn is_doomed(mount: &Mount, on_devices: &std::collections::HashSet<&str>) -> bool {
+fn is_doomed(mount: &Mount, on_devices: &HashSet<&str>) -> bool {
     REPLACED.iter().any(|place| mount.place.starts_with(place))
         || filesystems::fate(&mount.filesystem, on_devices) != Fate::Kept
 }
@@ -194,7 +199,7 @@ struct Own {
 fn first_left(
     mounts: &[Mount],
     own: &Own,
-    on_devices: &std::collections::HashSet<&str>,
+    on_devices: &HashSet<&str>,
 ) -> Option<TreeError> {
     mounts.iter().find_map(|mount| {
         let is_ours = match mount.filesystem.as_str() {
