@@ -36,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     fs::write(&tour, TOUR).with_context(|| format!("writing {}", tour.display()))?;
     let share = |host: &Path, guest: &str| Shared { host: host.to_owned(), guest: guest.into() };
     let machine = Machine {
-        rootfs: Some(Rootfs::Debian),
+        rootfs: Rootfs::Debian,
         with: vec![
             share(&tour, "/usr/local/bin/tour.sh"),
             share(&workspace.root().join("examples/demo.toml"), "/etc/vs/demo.toml"),
