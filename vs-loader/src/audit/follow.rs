@@ -15,8 +15,8 @@ use super::time::Time;
 pub const PROTOCOL: u32 = 1;
 /// Records that the owner of the ring remembers for those who attach.
 pub const REMEMBERED: usize = 1024;
-/// Records that may wait for a follower before it is let go.
-pub const MAX_BEHIND: usize = 1024;
+/// Records that may wait for a follower before it is let go: more than a full ring gives at once.
+pub const MAX_BEHIND: usize = 8192;
 /// Followers at a time.
 pub const MAX_FOLLOWERS: usize = 64;
 /// Bytes of a request.
