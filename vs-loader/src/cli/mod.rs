@@ -1,5 +1,6 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod audit;
 mod doctor;
 pub mod exit_code;
 mod failures;
@@ -47,6 +48,9 @@ enum Command {
     /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced.
     #[command(after_help = "Example:\n  vs status --calls 5")]
     Status(status::Arguments),
+    /// Collect, follow and sum up what was denied, and who did what to the enforcement.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check, show, compare and explain policies; needs no kernel that enforces.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -102,6 +106,7 @@ fn dispatch(command: Command, output: Output) -> CommandResult {
         Command::Load(arguments) => load::run(&arguments, output),
         Command::Unload(arguments) => unload::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
+        Command::Audit(command) => audit::run(command, output),
         Command::Policy(command) => policy::run(command, output),
     }
 }

@@ -86,8 +86,12 @@ impl Ring for PinnedRing {
     async fn ready(&mut self) -> io::Result<()> {
         let watch = match &mut self.watch {
             Some(watch) => watch,
-            none => none
-                .insert(AsyncFd::with_interest(self.ring.as_fd().try_clone_to_owned()?, Interest::READABLE)?),
+            none => {
+                let descriptor = self.ring.as_fd().try_clone_to_owned()?;
+                // SAFETY: the descriptor was just made and is owned by the watch from here on, which hands it out by reference only: it
+                // stays open and the ring's until the watch is dropped.
+                none.insert(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
+            }
         };
         watch.readable().await?.clear_ready();
         Ok(())

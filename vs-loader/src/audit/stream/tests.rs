@@ -187,7 +187,7 @@ async fn the_end_is_the_last_that_a_follower_sees() {
 
 #[tokio::test]
 async fn a_slow_follower_is_let_go_with_a_count_and_delays_nobody() {
-    const RECORDS: u64 = 12_000;
+    const RECORDS: u64 = 8_000;
     let bench = Bench::new();
     let seen = RefCell::new(Vec::new());
     let script = async {
@@ -289,7 +289,7 @@ async fn followers_are_limited_and_those_who_left_make_room() {
             clients.push(bench.attach(0).await);
         }
         let refused = Client::attach(&bench.directory().socket(), 0).await.err().unwrap();
-        assert!(matches!(&refused, AttachError::Refused { why } if why == "64 follow already"), "{refused}");
+        assert!(matches!(&refused, AttachError::Refused { why } if why == "16 follow already"), "{refused}");
         clients.pop();
         let again = async {
             while Client::attach(&bench.directory().socket(), 0).await.is_err() {
