@@ -3,6 +3,7 @@
 mod apt;
 mod build;
 mod check;
+mod demo;
 mod inputs;
 mod kernels;
 mod layering;
@@ -35,6 +36,8 @@ enum Task {
     Setup(setup::Options),
     /// Build the eBPF object and the static binaries.
     Build,
+    /// Show what VServer guarantees, on nginx, procps, strace and gdb of Debian and the newest stock kernel.
+    Demo(demo::Options),
     /// Run all tests: of the sources, then of the guarantees on every kernel of the matrix.
     ///
     /// The last line says `N passed, N failed`. Exit status: 1 a test failed; 120 a kernel panicked, 121 oopsed, 122 hung, 123
@@ -63,6 +66,7 @@ fn run(task: &Task) -> Result<ExitCode> {
     let workspace = workspace::Workspace::open()?;
     match task {
         Task::Setup(options) => setup::run(options).map(|()| ExitCode::SUCCESS),
+        Task::Demo(options) => demo::run(&workspace, options),
         Task::Build => build::everything(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&workspace, options),
         Task::Vm(task) => vm::cli::run(&workspace, task),
