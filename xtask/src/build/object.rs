@@ -58,6 +58,9 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Places> {
         return Ok(places);
     }
     let toolchain = toolchain?;
+    if !places.object.exists() {
+        eprintln!("compiling the eBPF object for the first time, which takes a minute");
+    }
     let built = compile(&toolchain, workspace.root(), &places.folder)?;
     // A build script watches these files: what has not changed keeps its time.
     for (place, content) in [
