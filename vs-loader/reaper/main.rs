@@ -8,7 +8,7 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
+use core::arch::{asm, global_asm};
 use core::panic::PanicInfo;
 
 /// System calls of `asm/unistd.h`.
@@ -88,9 +88,14 @@ const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// The kernel starts here.
-#[unsafe(no_mangle)]
-extern "C" fn _start() -> ! {
+// The kernel starts here, with a stack that no call has pushed a return address on: compiled functions count on one.
+#[cfg(target_arch = "x86_64")]
+global_asm!(".globl _start", "_start:", "xor %ebp, %ebp", "call {main}", "ud2", main = sym main, options(att_syntax));
+#[cfg(target_arch = "aarch64")]
+global_asm!(".globl _start", "_start:", "mov x29, xzr", "bl {main}", "brk 1", main = sym main);
+
+/// Waits, for ever.
+extern "C" fn main() -> ! {
     let waited_for = bit(SIGCHLD) | bit(SIGTERM);
     let set = &raw const waited_for as usize;
     // SAFETY: the name ends in a zero and has less than 16 bytes; the set has the 8 bytes that the kernel is told of.
