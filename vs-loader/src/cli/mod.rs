@@ -1,5 +1,6 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod audit;
 mod context;
 mod doctor;
 mod enter;
@@ -76,6 +77,9 @@ enum Command {
     /// Signal processes of contexts, or stop whole contexts.
     #[command(after_help = "Examples:\n  vs kill -s HUP web\n  vs kill 4711\n  vs kill --all web")]
     Kill(kill::Arguments),
+    /// Collect, follow and sum up what was denied, and who did what to the enforcement.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check, show, compare and explain policies; needs no kernel that enforces.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -155,6 +159,7 @@ fn dispatch(command: Command, output: Output) -> CommandResult {
         Command::Context(command) => context::run(command, output),
         Command::Ps(arguments) => ps::run(&arguments, output),
         Command::Kill(arguments) => kill::run(&arguments),
+        Command::Audit(command) => audit::run(command, output),
         Command::Policy(command) => policy::run(command, output),
     }
 }

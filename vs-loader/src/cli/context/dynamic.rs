@@ -71,12 +71,14 @@ pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context,
     let _lock = Lock::exclusive(PATIENCE)?;
     let mut session = open()?;
     let rows = rows_of(&session.store, session.store.epoch()?)?;
-    let (xid, mut rules) = create::row(&rows, &kind.wish(name))?;
+    let (xid, rules) = create::row(&rows, &kind.wish(name))?;
+    let mut written = rules;
     change(&mut session, |rows, generation| {
-        rules.generation = generation;
-        rows.insert(xid, rules);
+        // Not `..rules`: rustc 1.95 breaks off over an array field captured that way (ICE "broken MIR").
+        written.generation = generation;
+        rows.insert(xid, written);
     })?;
-    let context = Context::from_row(ContextKey { epoch: session.store.epoch()?, xid }, &rules)?;
+    let context = Context::from_row(ContextKey { epoch: session.store.epoch()?, xid }, &written)?;
     record(Announcement::ContextCreate(ContextChange {
         context: audit_name(&context),
         by: Caller::current(),
