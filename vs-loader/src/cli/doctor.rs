@@ -123,7 +123,9 @@ fn detached(support: &Support, store: &LiveStore) -> Result<BTreeMap<Hook, Strin
     let watched = watch(&Pins::default(), types, epoch, None).unwrap_or_default();
     for hook in needed {
         if watched.get(&hook).is_none_or(|watch| watch.state != State::Attached) {
-            failed.entry(hook).or_insert_with(|| "it is not attached just now; load the policy again".to_owned());
+            failed
+                .entry(hook)
+                .or_insert_with(|| "it is not attached just now; load the policy again".to_owned());
         }
     }
     Ok(failed)
@@ -131,7 +133,10 @@ fn detached(support: &Support, store: &LiveStore) -> Result<BTreeMap<Hook, Strin
 
 fn check_of(canary: &Result<(), ProgramsError>) -> Check {
     match canary {
-        Ok(()) => Check { is_so: Some(true), detail: "a guest's forbidden acts were denied, the host's were not".to_owned() },
+        Ok(()) => Check {
+            is_so: Some(true),
+            detail: "a guest's forbidden acts were denied, the host's were not".to_owned(),
+        },
         Err(error) => Check { is_so: Some(false), detail: error.to_string() },
     }
 }
@@ -139,15 +144,21 @@ fn check_of(canary: &Result<(), ProgramsError>) -> Check {
 fn compiled_in(support: &Support) -> Check {
     match &support.types {
         Err(error) => Check { is_so: None, detail: error.to_string() },
-        Ok(_) if support.is_compiled_in() => Check { is_so: Some(true), detail: "the kernel has the BPF LSM's hooks".to_owned() },
+        Ok(_) if support.is_compiled_in() => {
+            Check { is_so: Some(true), detail: "the kernel has the BPF LSM's hooks".to_owned() }
+        }
         Ok(_) => Check { is_so: Some(false), detail: Refusal::NotCompiledIn.to_string() },
     }
 }
 
 fn active(support: &Support) -> Check {
     match &support.lsms {
-        Ok(active) if support.is_active() == Some(true) => Check { is_so: Some(true), detail: format!("the kernel asks {}", active.join(",")) },
-        Ok(active) => Check { is_so: Some(false), detail: Refusal::NoBpfLsm { active: active.clone() }.to_string() },
+        Ok(active) if support.is_active() == Some(true) => {
+            Check { is_so: Some(true), detail: format!("the kernel asks {}", active.join(",")) }
+        }
+        Ok(active) => {
+            Check { is_so: Some(false), detail: Refusal::NoBpfLsm { active: active.clone() }.to_string() }
+        }
         Err(error) => Check { is_so: None, detail: error.to_string() },
     }
 }
@@ -159,7 +170,8 @@ impl GuaranteeAnswer {
             Level::Full => ("full", Vec::new(), None),
             Level::Partial { missing } => {
                 let hooks: Vec<_> = missing.iter().map(|(hook, _)| *hook).collect();
-                let why: Vec<_> = missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect();
+                let why: Vec<_> =
+                    missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect();
                 ("partial", names(&hooks), Some(why.join("; ")))
             }
             Level::None { why } => ("none", names(&guarantee.hooks), Some(why)),
@@ -170,7 +182,9 @@ impl GuaranteeAnswer {
 
 fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "kernel       {}", answer.kernel)?;
-    for (question, check) in [("compiled in", &answer.compiled_in), ("active", &answer.active), ("canary", &answer.canary)] {
+    for (question, check) in
+        [("compiled in", &answer.compiled_in), ("active", &answer.active), ("canary", &answer.canary)]
+    {
         let word = match check.is_so {
             Some(true) => "yes",
             Some(false) => "NO",

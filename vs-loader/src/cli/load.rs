@@ -112,7 +112,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let loaded = apply::load(&mut session.store, &mut session.programs, &wanted, boot_clock());
     let loaded = loaded.inspect_err(|error| print_verifier_log(arguments, error))?;
     if let Some(leftover) = loaded.leftover {
-        eprintln!("vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it");
+        eprintln!(
+            "vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it"
+        );
     }
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
     output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
@@ -182,7 +184,8 @@ fn announce_load(
     let files = arguments.policies.iter().map(|path| path.as_os_str().as_bytes());
     let load = control::Load::new((old.0, new.0), wanted.info.contexts, &policy.digest().0, files);
     let changes = wanted.rows.iter().filter_map(|(xid, rules)| {
-        let from = before.get(xid).filter(|old| old.generation == rules.generation && old.mode != rules.mode)?;
+        let from =
+            before.get(xid).filter(|old| old.generation == rules.generation && old.mode != rules.mode)?;
         let word = |number: u32| Word::new(Mode::from_number(number).map(Mode::name), number);
         Some(Announcement::Mode(ModeChange {
             context: ContextName {

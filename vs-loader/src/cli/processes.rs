@@ -22,7 +22,10 @@ pub(super) fn live_processes(store: &dyn Store) -> Result<BTreeMap<Xid, usize>, 
 }
 
 /// TEMPORARY until context::stop is on main.
-pub(super) fn stop_contexts(store: &mut crate::maps::live::LiveStore, xids: impl Iterator<Item = Xid>) -> Result<(), Failure> {
+pub(super) fn stop_contexts(
+    store: &mut crate::maps::live::LiveStore,
+    xids: impl Iterator<Item = Xid>,
+) -> Result<(), Failure> {
     let xids: std::collections::BTreeSet<_> = xids.collect();
     for _ in 0..100 {
         let mut left = 0;
@@ -33,7 +36,9 @@ pub(super) fn stop_contexts(store: &mut crate::maps::live::LiveStore, xids: impl
             }
             Ok::<_, ProcessError>(())
         })?;
-        if left == 0 { break; }
+        if left == 0 {
+            break;
+        }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     Ok(())

@@ -145,12 +145,16 @@ fn alarms(
         let guarantee = hook.info().guarantee;
         match &watch.state {
             State::Attached if watch.missed > 0 => {
-                alarms.push(format!("{name} was not asked {} times, to avoid recursion ({guarantee})", watch.missed));
+                alarms.push(format!(
+                    "{name} was not asked {} times, to avoid recursion ({guarantee})",
+                    watch.missed
+                ));
             }
             State::Attached => {}
             _ if !needed.contains(hook) => {}
             State::Detached => {
-                alarms.push(format!("{name} is not attached, so {guarantee} are open; load the policy again"));
+                alarms
+                    .push(format!("{name} is not attached, so {guarantee} are open; load the policy again"));
             }
             State::Elsewhere => {
                 alarms.push(format!("the pin of {name} is not attached to that hook; load the policy again"));
@@ -198,7 +202,11 @@ impl HookAnswer {
     }
 }
 
-fn contexts(store: &LiveStore, rows: &Rows, live: &BTreeMap<Xid, usize>) -> Result<Vec<ContextAnswer>, Failure> {
+fn contexts(
+    store: &LiveStore,
+    rows: &Rows,
+    live: &BTreeMap<Xid, usize>,
+) -> Result<Vec<ContextAnswer>, Failure> {
     let states: BTreeMap<Xid, ContextState> = store.context_states()?.into_iter().collect();
     let answer = |(xid, rules): (&Xid, &ContextRules)| {
         let state = states.get(xid).copied().unwrap_or_default();

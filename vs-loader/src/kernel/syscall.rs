@@ -37,7 +37,8 @@ struct Info {
 /// Every address in the attributes must be valid for what the command reads or writes there.
 pub(super) unsafe fn bpf<A>(command: bpf_cmd, attributes: &A) -> io::Result<RawFd> {
     // SAFETY: the attributes are alive, and as large as is said; what they point to is the caller's promise.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, command as u32, &raw const *attributes, size_of::<A>()) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, command as u32, &raw const *attributes, size_of::<A>()) };
     // A descriptor or 0, both of which fit.
     RawFd::try_from(done).ok().filter(|done| *done >= 0).ok_or_else(io::Error::last_os_error)
 }

@@ -9,9 +9,7 @@ use vs_common::policy_entry::Mode;
 use super::Arguments;
 use crate::cli::processes::{live_processes, stop_contexts};
 use crate::cli::{Failure, exit_code};
-use crate::compile::{
-    Conflict, Known, MapEntries, Rows, compile, keep_orphans, reload_conflicts,
-};
+use crate::compile::{Conflict, Known, MapEntries, Rows, compile, keep_orphans, reload_conflicts};
 use crate::kernel::attach::boot_clock;
 use crate::maps::apply::next_generation;
 use crate::maps::live::LiveStore;

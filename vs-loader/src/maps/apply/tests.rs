@@ -277,7 +277,10 @@ fn more_contexts_than_fit_are_refused_before_anything_is_written() {
     let names: Vec<String> = (0..=MAX_CONTEXTS).map(|number| format!("c{number}")).collect();
     let rows: Vec<_> = (2..).zip(&names).map(|(xid, name)| (xid, name.as_str(), Mode::Enforce)).collect();
     let mut world = World::empty();
-    assert_eq!(world.load(&wanted(&rows, &[])).unwrap_err(), "4097 contexts are more than 4096, which is what fits");
+    assert_eq!(
+        world.load(&wanted(&rows, &[])).unwrap_err(),
+        "4097 contexts are more than 4096, which is what fits"
+    );
     assert!(world.store.rows.is_empty());
 }
 
@@ -291,7 +294,10 @@ fn a_row_can_be_added_and_removed_while_the_policy_stays() {
     change_rows(&mut world.store, &mut world.programs, add, NOW).unwrap();
     world.assert_clean();
     let info = world.store.infos[&world.store.epoch];
-    assert_eq!((info.contexts, info.digest, info.loaded_at), (3, first().info.digest, first().info.loaded_at));
+    assert_eq!(
+        (info.contexts, info.digest, info.loaded_at),
+        (3, first().info.digest, first().info.loaded_at)
+    );
     assert!(world.store.states[&Xid::FIRST_DYNAMIC].generation > before);
     let remove = |rows: &mut Rows, _| assert!(rows.remove(&Xid::FIRST_DYNAMIC).is_some());
     change_rows(&mut world.store, &mut world.programs, remove, NOW).unwrap();
