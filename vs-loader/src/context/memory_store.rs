@@ -76,6 +76,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn epoch_infos(&self) -> Result<Vec<(Epoch, EpochInfo)>, StoreError> {
+        unreachable!()
+    }
     fn epoch_info(&self, _: Epoch) -> Result<Option<EpochInfo>, StoreError> {
         Ok(None)
     }

@@ -132,7 +132,8 @@ impl KernelTypes {
     fn string(&self, offset: u32) -> Result<&[u8], BtfError> {
         let at = self.strings.0.saturating_add(to_usize(offset)?);
         let text = self.bytes.get(at..self.strings.1).unwrap_or_default();
-        let end = text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
+        let end =
+            text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
         Ok(&text[..end])
     }
 
@@ -166,10 +167,11 @@ impl KernelTypes {
         for at in &self.types[1..] {
             let header = self.header_at(*at)?;
             // A name may be that of several structures: a driver's private `path` is no reason to miss the kernel's.
-            if header.kind == kind::STRUCT && self.string(header.name)? == structure.as_bytes() {
-                if let Some(offset) = self.descend(header, member)? {
-                    return Ok(Some(offset));
-                }
+            if header.kind == kind::STRUCT
+                && self.string(header.name)? == structure.as_bytes()
+                && let Some(offset) = self.descend(header, member)?
+            {
+                return Ok(Some(offset));
             }
         }
         Ok(None)
@@ -193,7 +195,8 @@ impl KernelTypes {
         }
         for index in 0..structure.count {
             let at = structure.at + TYPE_SIZE + MEMBER_SIZE * index;
-            let (name, id, place) = (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
+            let (name, id, place) =
+                (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
             let (bits, width) =
                 if structure.has_bit_fields { (place & 0xff_ffff, place >> 24) } else { (place, 0) };
             let name = self.string(name)?;
@@ -223,7 +226,9 @@ impl KernelTypes {
             let header = self.header(id)?;
             match header.kind {
                 kind::STRUCT | kind::UNION => return Ok(Some(header)),
-                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = header.referred,
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = header.referred;
+                }
                 _ => return Ok(None),
             }
         }
@@ -307,8 +312,14 @@ pub(super) mod blob {
         }
 
         /// A structure (kind 4) or union (kind 5) of members (name, type, offset in bits).
-        pub(in crate::kernel) fn aggregate(&mut self, kind: u32, name: &str, members: &[(&str, u32, u32)]) -> u32 {
-            let tail: Vec<u32> = members.iter().flat_map(|(name, id, bits)| [self.name(name), *id, *bits]).collect();
+        pub(in crate::kernel) fn aggregate(
+            &mut self,
+            kind: u32,
+            name: &str,
+            members: &[(&str, u32, u32)],
+        ) -> u32 {
+            let tail: Vec<u32> =
+                members.iter().flat_map(|(name, id, bits)| [self.name(name), *id, *bits]).collect();
             self.add(name, kind << 24 | u32::try_from(members.len()).unwrap(), 64, &tail)
         }
 

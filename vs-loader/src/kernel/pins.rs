@@ -35,7 +35,9 @@ pub enum PinsError {
         found: String,
     },
     /// Somebody else could remove the pins.
-    #[error("{path} belongs to uid {uid} with mode {mode:03o}, so others than root could detach programs; remove it and load again")]
+    #[error(
+        "{path} belongs to uid {uid} with mode {mode:03o}, so others than root could detach programs; remove it and load again"
+    )]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -76,8 +78,9 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinsEr
 
 /// Whether a bpf file system is mounted where pins belong.
 pub fn is_bpffs_mounted() -> bool {
-    rustix::fs::statfs(BPFFS)
-        .is_ok_and(|status| u64::try_from(status.f_type).is_ok_and(|kind| kind == vs_common::filesystem::magic::BPF_FS))
+    rustix::fs::statfs(BPFFS).is_ok_and(|status| {
+        u64::try_from(status.f_type).is_ok_and(|kind| kind == vs_common::filesystem::magic::BPF_FS)
+    })
 }
 
 /// Mounts a bpf file system if none is there; says whether it did.
@@ -147,8 +150,15 @@ impl Pins {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(failed("look at", &folder)(error)),
             };
-            if !status.is_dir() || status.uid() != rustix::process::geteuid().as_raw() || status.mode() & 0o022 != 0 {
-                return Err(PinsError::NotOurs { path: folder, uid: status.uid(), mode: status.mode() & 0o7777 });
+            if !status.is_dir()
+                || status.uid() != rustix::process::geteuid().as_raw()
+                || status.mode() & 0o022 != 0
+            {
+                return Err(PinsError::NotOurs {
+                    path: folder,
+                    uid: status.uid(),
+                    mode: status.mode() & 0o7777,
+                });
             }
             if folder == self.root {
                 let known = LAYOUT_VERSION.to_string();
@@ -180,7 +190,11 @@ impl Pins {
     pub fn has_all_maps(&self) -> Result<bool, PinsError> {
         let missing = map_name::ALL.iter().map(|name| self.map(name)).find(|path| !path.exists());
         let Some(path) = missing else { return Ok(true) };
-        if self.link_epochs()?.is_empty() { Ok(false) } else { Err(PinsError::Damaged { path, root: self.root.clone() }) }
+        if self.link_epochs()?.is_empty() {
+            Ok(false)
+        } else {
+            Err(PinsError::Damaged { path, root: self.root.clone() })
+        }
     }
 
     /// Whether there is anything of ours, whole or not.
@@ -191,7 +205,11 @@ impl Pins {
     fn make_folders(&self) -> Result<(), PinsError> {
         self.verify()?;
         let folder = self.maps();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed("create", &folder))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(failed("create", &folder))?;
         // Whoever was quicker than we between the check and now is found out here.
         self.verify().map(drop)
     }
