@@ -39,11 +39,11 @@ pub(super) fn stop_contexts(
 ) -> Result<(), Failure> {
     let state = StateDirectory::open().map_err(anyhow::Error::from)?;
     for xid in xids.into_iter().collect::<BTreeSet<_>>() {
-        // Processes that no row is for are nobody's to stop by a policy: they stay, and the caller counts them.
-        let Some(rules) = rows.get(&xid) else { continue };
         let key = ContextKey { epoch: Epoch(0), xid };
-        let context = Context::from_row(key, rules).map_err(anyhow::Error::from)?;
-        stop::stop(store, &state, &context, stop::PATIENCE).map_err(anyhow::Error::from)?;
+        let context = rows.get(&xid).map(|rules| Context::from_row(key, rules)).transpose();
+        let context = context.map_err(anyhow::Error::from)?;
+        let name = context.as_ref().map(|context| context.name.as_str());
+        stop::stop(store, &state, xid, name, stop::PATIENCE).map_err(anyhow::Error::from)?;
     }
     Ok(())
 }
