@@ -1,1 +1,16 @@
-//! The harness of the guarantees.
+//! What the guarantees are tried with: contexts with actors in them, operations, the audit, and a count of what held.
+//!
+//! The suite runs inside a virtual machine, as root, on a stock kernel, and speaks to the product the way an operator does: through `vs`.
+//! In each context lives an actor (`vs-actor`) that does single system calls when told and says which errno came back, and beside it a
+//! target, a process that waits to be acted on.
+
+pub mod actor;
+pub mod audit;
+pub mod compat;
+pub mod deed;
+pub mod operation;
+pub mod path_operation;
+pub mod relation;
+pub mod report;
+pub mod target;
+pub mod world;

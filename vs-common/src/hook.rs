@@ -16,9 +16,9 @@ pub enum Need {
 pub enum Role {
     /// Creates, inherits or clears tags. Denies only what would lose one.
     Lifecycle,
-    /// Compares contexts. Its denials follow the context's mode: in `observe` they are recorded, not carried out.
+    /// Compares contexts. Denials of one context's acts on another follow the actor's mode: in `observe` they are recorded only.
     Between,
-    /// Keeps the enforcement and the kernel out of reach. In force in every mode.
+    /// Keeps the enforcement and the kernel out of reach, in every mode.
     Protection,
 }
 

@@ -129,6 +129,20 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| *reason as u16 == number)
     }
 
+    /// Whether it is about one context acting on another, which mode observe lets pass and records; all else is in force in every mode:
+    /// inheritance, entry, the enforcement itself, what an unknown actor asks for.
+    #[inline(always)]
+    pub const fn is_between_contexts(self) -> bool {
+        matches!(
+            self,
+            Self::HostTarget
+                | Self::ForeignTarget
+                | Self::StaleTarget
+                | Self::UnknownTarget
+                | Self::SpectatorChange
+        )
+    }
+
     /// One sentence for the operator who asks `vs policy explain`.
     pub const fn sentence(self) -> &'static str {
         match self {

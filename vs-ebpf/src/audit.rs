@@ -17,13 +17,13 @@ use vs_common::limits::{
 use vs_common::policy_entry::{ContextKey, ContextState, Mode};
 use vs_common::violation::{Aggregate, AggregateKey, TargetKind, VIOLATION_VERSION, Violation};
 
-use crate::{atomic, counters};
+use crate::kernel::file;
 use crate::kernel::inode::InodeAddress;
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
-use crate::kernel::file;
 use crate::maps::{AGGREGATES, CONTEXT_STATES, CONTEXTS, VIOLATIONS};
 use crate::verdict::Denial;
+use crate::{atomic, counters};
 
 /// Thousandths of a token that one record costs.
 const RECORD_COST: u64 = 1000;

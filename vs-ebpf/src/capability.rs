@@ -22,5 +22,11 @@ fn capable(ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     let number: u32 = ctx.arg(2);
-    conclude(Hook::Capable, decide_capability(actor, number), actor, &Target::capability(number), u64::from(number))
+    conclude(
+        Hook::Capable,
+        decide_capability(actor, number),
+        actor,
+        &Target::capability(number),
+        u64::from(number),
+    )
 }

@@ -72,7 +72,13 @@ pub(crate) fn task_tag(task: Task) -> *mut Tag {
 pub(crate) fn create_task_tag(task: Task, value: &mut Tag) -> *mut Tag {
     // SAFETY: As in `task_tag`; `value` is a live local of the map's value type.
     unsafe {
-        bpf_task_storage_get(TASKS.as_ptr(), task.as_ptr().cast(), ptr::from_mut(value).cast::<c_void>(), CREATE).cast()
+        bpf_task_storage_get(
+            TASKS.as_ptr(),
+            task.as_ptr().cast(),
+            ptr::from_mut(value).cast::<c_void>(),
+            CREATE,
+        )
+        .cast()
     }
 }
 
@@ -89,7 +95,10 @@ pub(crate) fn inode_tag(inode: Inode) -> *mut Tag {
 #[inline(always)]
 pub(crate) fn create_inode_tag(inode: Inode, value: &mut Tag) -> *mut Tag {
     // SAFETY: As in `inode_tag`; `value` is a live local of the map's value type.
-    unsafe { bpf_inode_storage_get(INODES.as_ptr(), inode.as_ptr(), ptr::from_mut(value).cast::<c_void>(), CREATE).cast() }
+    unsafe {
+        bpf_inode_storage_get(INODES.as_ptr(), inode.as_ptr(), ptr::from_mut(value).cast::<c_void>(), CREATE)
+            .cast()
+    }
 }
 
 /// The process that a `/proc/PID` inode stands for. Without a tag it is the host's, which is foreign to every guest: the inode is

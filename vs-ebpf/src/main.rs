@@ -11,7 +11,10 @@
 #![no_std]
 #![no_main]
 // The BPF target has no compare-and-swap before its third revision, so `core` leaves `AtomicU64::fetch_add` out for it.
-#![expect(internal_features, reason = "see `atomic`: two instructions that nothing stable gives for this target")]
+#![expect(
+    internal_features,
+    reason = "see `atomic`: two instructions that nothing stable gives for this target"
+)]
 #![feature(core_intrinsics)]
 
 mod atomic;

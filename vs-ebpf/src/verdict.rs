@@ -3,7 +3,7 @@
 use core::ptr;
 
 use vs_common::context::{Identity, Tag};
-use vs_common::hook::{Hook, Role};
+use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::policy_entry::{ContextKey, Mode};
 use vs_common::verdict::{Errno, Verdict};
@@ -45,12 +45,25 @@ pub(crate) fn conclude(hook: Hook, verdict: Verdict, actor: Identity, target: &T
 
 /// The same for an act that its actor set up earlier, so that the running task has nothing to do with it.
 #[inline(always)]
-pub(crate) fn conclude_deferred(hook: Hook, verdict: Verdict, actor: Tag, target: &Target, detail: u64) -> i32 {
+pub(crate) fn conclude_deferred(
+    hook: Hook,
+    verdict: Verdict,
+    actor: Tag,
+    target: &Target,
+    detail: u64,
+) -> i32 {
     carry_out(hook, verdict, Identity::Member(actor), target, detail, false)
 }
 
 #[inline(always)]
-fn carry_out(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, detail: u64, is_current: bool) -> i32 {
+fn carry_out(
+    hook: Hook,
+    verdict: Verdict,
+    actor: Identity,
+    target: &Target,
+    detail: u64,
+    is_current: bool,
+) -> i32 {
     let Verdict::Deny(errno, reason) = verdict else { return ALLOW };
     let denial = Denial {
         actor: match actor {
@@ -63,7 +76,7 @@ fn carry_out(hook: Hook, verdict: Verdict, actor: Identity, target: &Target, det
         reason: reason as u16,
         errno: errno as u16,
         is_current: u16::from(is_current),
-        is_between: u16::from(matches!(hook.info().role, Role::Between)),
+        is_between: u16::from(reason.is_between_contexts()),
         padding: [0; 3],
     };
     if deny(&denial) == 0 {

@@ -2,9 +2,11 @@
 
 mod apt;
 mod build;
+mod inputs;
 mod kernels;
 mod process;
 mod rootfs;
+mod toolchain;
 mod vm;
 mod workspace;
 
@@ -23,7 +25,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Build the static binaries.
+    /// Build the eBPF object and the static binaries.
     Build,
     /// Run something on a stock kernel, in an emulated machine.
     #[command(subcommand)]
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 fn run(task: &Task) -> Result<ExitCode> {
     let workspace = workspace::Workspace::open()?;
     match task {
-        Task::Build => build::static_binaries(&workspace).map(|_| ExitCode::SUCCESS),
+        Task::Build => build::everything(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Vm(task) => vm::cli::run(&workspace, task),
     }
 }

@@ -25,7 +25,8 @@ fn file_open(ctx: LsmContext) -> i32 {
     let Some(inode) = file.inode() else { return ALLOW };
     let address = inode.address();
     let superblock_magic = address.superblock_magic();
-    let process = if address.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
+    let process =
+        if address.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
     let facts = FileFacts {
         superblock_magic,
         mode: address.mode(),

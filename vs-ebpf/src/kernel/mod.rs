@@ -20,7 +20,11 @@ pub(crate) fn read<T: Copy + Default>(address: u64) -> T {
     let mut value = T::default();
     // SAFETY: The destination is a live local of exactly this size; the helper checks the source itself and faults to an error.
     unsafe {
-        bpf_probe_read_kernel(ptr::from_mut(&mut value).cast(), size_of::<T>() as u32, address as *const c_void);
+        bpf_probe_read_kernel(
+            ptr::from_mut(&mut value).cast(),
+            size_of::<T>() as u32,
+            address as *const c_void,
+        );
     }
     value
 }

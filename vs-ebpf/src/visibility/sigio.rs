@@ -102,5 +102,11 @@ fn file_send_sigiotask(ctx: LsmContext) -> i32 {
     let target = context::target(task);
     let verdict = decide_interaction(Identity::Member(actor), target, Access::Change);
     let signal: u32 = ctx.arg(2);
-    conclude_deferred(Hook::FileSendSigiotask, verdict, actor, &Target::process(task, target), u64::from(signal))
+    conclude_deferred(
+        Hook::FileSendSigiotask,
+        verdict,
+        actor,
+        &Target::process(task, target),
+        u64::from(signal),
+    )
 }

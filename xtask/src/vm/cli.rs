@@ -89,7 +89,7 @@ pub(crate) fn run(workspace: &Workspace, task: &Task) -> Result<ExitCode> {
         bail!("--icount counts the instructions of one CPU; leave --cpus away");
     }
     let tools =
-        if options.no_build { build::already_built(workspace)? } else { build::static_binaries(workspace)? };
+        if options.no_build { build::already_built(workspace)? } else { build::everything(workspace)? };
     let kernel = Kernels::new(&workspace::cache()?).get(&options.kernel)?;
     let machine = Machine {
         rootfs: options.rootfs.clone(),

@@ -1,4 +1,6 @@
-//! Builds everything there is to run.
+//! Builds everything there is to run: the eBPF object, then the static binaries that embed and use it.
+
+pub(crate) mod object;
 
 use std::path::PathBuf;
 
@@ -14,33 +16,28 @@ const PACKAGES: [&str; 2] = ["vs-loader", "vs-tests"];
 /// The guest's first process, a binary of this package.
 const INIT: &str = "guest-init";
 
-/// Builds the programs of a test machine as static binaries: a guest has no libraries, or those of another release.
-pub(crate) fn static_binaries(workspace: &Workspace) -> Result<Tools> {
+/// Builds the object and the programs of a test machine, and gives the latter.
+///
+/// They are static: a guest has no libraries, or those of another release.
+pub(crate) fn everything(workspace: &Workspace) -> Result<Tools> {
+    object::build(workspace)?;
     // Without default features none of the crates that only tasks need is built for the sake of init.
     cargo_build(workspace, &["--package", "xtask", "--bin", INIT, "--no-default-features"])?;
-    let mut programs = Vec::new();
     for package in PACKAGES {
-        let binaries = workspace.binaries_of(package);
-        if !binaries.is_empty() {
+        if !workspace.binaries_of(package).is_empty() {
             cargo_build(workspace, &["--package", package, "--bins"])?;
         }
-        programs.extend(binaries.into_iter().map(str::to_owned));
     }
-    Ok(existing(workspace, programs.into_iter()))
+    already_built(workspace)
 }
 
 /// The programs as they were built last, whatever the sources say now.
 pub(crate) fn already_built(workspace: &Workspace) -> Result<Tools> {
-    let programs = PACKAGES.iter().flat_map(|package| workspace.binaries_of(package)).map(str::to_owned);
-    let tools = existing(workspace, programs);
-    tools.init.exists().then_some(tools).context("nothing is built yet; run `cargo xtask build`")
-}
-
-fn existing(workspace: &Workspace, programs: impl Iterator<Item = String>) -> Tools {
     let folder = workspace.static_binaries();
-    let programs: Vec<PathBuf> =
-        programs.map(|name| folder.join(name)).filter(|path| path.exists()).collect();
-    Tools { init: folder.join(INIT), programs }
+    let init = folder.join(INIT);
+    let names = PACKAGES.iter().flat_map(|package| workspace.binaries_of(package));
+    let programs: Vec<PathBuf> = names.map(|name| folder.join(name)).filter(|path| path.exists()).collect();
+    init.exists().then_some(Tools { init, programs }).context("nothing is built yet; run `cargo xtask build`")
 }
 
 fn cargo_build(workspace: &Workspace, selection: &[&str]) -> Result<()> {

@@ -1,0 +1,85 @@
+//! `vs-actor NAME`: runs inside a context and does there what it is told.
+//!
+//! On standard input, one line an order: `op NAME PID`, `path NAME PID`, `do WORDS...`, `self WORDS...`; on standard output one line an answer:
+//! `done ERRNO PID`, the errno (0: it went through) and the number, in the actor's own PID namespace, of the process that tried. Each
+//! order but `self` is carried out in a process of its own: what one leaves behind (a traced child, a changed directory) is gone with it, and the
+//! audit counts repetitions by process. The first line is `ready PID`, the actor's target.
+
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+
+use vs_tests::{deed, operation, path_operation, target};
+
+fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_else(|| "actor".to_owned());
+    match serve(&name) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vs-actor {name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(name: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    // SAFETY: The process has one thread; the child goes its own way.
+    let target = unsafe { libc::fork() };
+    match target {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => return target::wait_for_ever(&format!("t-{name}")),
+        _ => {}
+    }
+    writeln!(out, "ready {target}")?;
+    out.flush()?;
+    for line in io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (errno, pid) = match words[..] {
+            ["self", ref deed @ ..] => (deed::run(deed).unwrap_or(255), 0),
+            _ => in_child(|| obey(&words))?,
+        };
+        writeln!(out, "done {errno} {pid}")?;
+        out.flush()?;
+    }
+    // SAFETY: The target is this process's own child.
+    unsafe { libc::kill(target, libc::SIGKILL) };
+    Ok(())
+}
+
+/// What an order comes to; 255: it is not one.
+fn obey(words: &[&str]) -> i32 {
+    let pid = |word: &str| word.parse().unwrap_or(0);
+    match *words {
+        ["op", name, process] => operation::by_name(name).map(|operation| (operation.run)(pid(process))),
+        ["path", name, process] => {
+            path_operation::by_name(name).map(|operation| (operation.run)(pid(process)))
+        }
+        ["do", ref deed @ ..] => deed::run(deed),
+        _ => None,
+    }
+    .unwrap_or(255)
+}
+
+/// Runs something in a child and says what it came to, and which child it was.
+fn in_child(act: impl FnOnce() -> i32) -> io::Result<(i32, i32)> {
+    // SAFETY: The process has one thread. The child ends by `_exit`, so that nothing of the parent's is flushed twice.
+    let child = unsafe { libc::fork() };
+    match child {
+        -1 => Ok((io::Error::last_os_error().raw_os_error().unwrap_or(255), 0)),
+        0 => {
+            let errno = act();
+            // SAFETY: Ends this process.
+            unsafe { libc::_exit(errno) }
+        }
+        _ => {
+            let mut status = 0;
+            // SAFETY: `status` is a live local; the child is this process's own.
+            if unsafe { libc::waitpid(child, &raw mut status, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let errno = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 254 };
+            Ok((errno, child))
+        }
+    }
+}

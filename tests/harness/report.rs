@@ -1,0 +1,49 @@
+//! What held and what did not.
+
+use std::fmt::Display;
+
+/// Counts the checks of one test.
+#[derive(Debug, Default)]
+pub struct Checks {
+    /// Checks that held.
+    pub held: u32,
+    /// What did not hold, in words.
+    pub failures: Vec<String>,
+}
+
+impl Checks {
+    /// Notes one check; `what` is asked for only where it did not hold.
+    pub fn check<W: Display>(&mut self, holds: bool, what: impl FnOnce() -> W) {
+        if holds {
+            self.held += 1;
+        } else {
+            self.failures.push(what().to_string());
+        }
+    }
+
+    /// Notes that something equals what was expected.
+    pub fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: &T, expected: &T) {
+        self.check(found == expected, || format!("{what}: {found:?}, expected {expected:?}"));
+    }
+}
+
+/// An errno's symbol, for reports and for what the audit says.
+pub fn errno_name(errno: i32) -> &'static str {
+    match errno {
+        0 => "0",
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::ESRCH => "ESRCH",
+        libc::EBADF => "EBADF",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOMEM => "ENOMEM",
+        libc::EACCES => "EACCES",
+        libc::EBUSY => "EBUSY",
+        libc::EEXIST => "EEXIST",
+        libc::EINVAL => "EINVAL",
+        libc::EROFS => "EROFS",
+        libc::ENOSYS => "ENOSYS",
+        libc::EAFNOSUPPORT => "EAFNOSUPPORT",
+        _ => "another errno",
+    }
+}

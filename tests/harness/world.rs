@@ -1,0 +1,172 @@
+//! The world of the suite: a policy in force, a collector, and an actor with a target in every context.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::actor::Actor;
+use crate::audit::Audit;
+use crate::relation::Party;
+
+/// How the contexts of the suite see processes, as in policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proc {
+    /// No context: the host, or the spectator, which lives where the host does.
+    Host,
+    /// `proc = "pidns"`.
+    Pidns,
+    /// `proc = "hidepid"`.
+    Hidepid,
+    /// `proc = "plain"`.
+    Plain,
+}
+
+/// Who lives in the suite's world: name, who it is, and how it sees processes. Two guests of each kind.
+pub const INHABITANTS: [(&str, Party, Proc); 8] = [
+    ("host", Party::Host, Proc::Host),
+    ("spectator", Party::Spectator, Proc::Host),
+    ("pidns-a", Party::Guest(101), Proc::Pidns),
+    ("pidns-b", Party::Guest(102), Proc::Pidns),
+    ("hidepid-a", Party::Guest(111), Proc::Hidepid),
+    ("hidepid-b", Party::Guest(112), Proc::Hidepid),
+    ("plain-a", Party::Guest(121), Proc::Plain),
+    ("plain-b", Party::Guest(122), Proc::Plain),
+];
+
+/// Where the suite keeps its policy.
+pub const POLICY: &str = "/tmp/suite.toml";
+/// Where the collector writes.
+pub const AUDIT: &str = "/tmp/audit.jsonl";
+
+/// One inhabitant.
+#[derive(Debug)]
+pub struct Inhabitant {
+    /// Who it is.
+    pub party: Party,
+    /// How it sees processes.
+    pub proc: Proc,
+    /// Its actor.
+    pub actor: Actor,
+}
+
+/// The world.
+#[derive(Debug)]
+pub struct World {
+    /// Everybody, in the order of [`INHABITANTS`].
+    pub inhabitants: Vec<Inhabitant>,
+    /// What the collector writes.
+    pub audit: Audit,
+}
+
+/// The policy of the suite, with a mode for all. The rates are as high as they go: every denial is to be seen.
+pub fn policy(mode: &str) -> String {
+    use std::fmt::Write as _;
+    let rates = "records_per_second = 4000\nrecord_burst = 4000\n";
+    let mut text = format!("[spectator]\n{rates}");
+    for (name, party, proc) in INHABITANTS {
+        let Party::Guest(xid) = party else { continue };
+        let proc = match proc {
+            Proc::Pidns => "pidns",
+            Proc::Hidepid => "hidepid",
+            Proc::Plain | Proc::Host => "plain",
+        };
+        let _ =
+            write!(text, "\n[context.{name}]\nxid = {xid}\nproc = \"{proc}\"\nmode = \"{mode}\"\n{rates}");
+    }
+    text
+}
+
+/// Runs `vs` with arguments and gives what came of it.
+///
+/// # Errors
+/// It does not start.
+pub fn vs(arguments: &[&str]) -> Result<Output> {
+    Command::new("vs").args(arguments).output().with_context(|| format!("run vs {}", arguments.join(" ")))
+}
+
+/// Runs `vs` with arguments, and wants it to succeed.
+///
+/// # Errors
+/// It does not start, or fails; then with what it said.
+pub fn vs_ok(arguments: &[&str]) -> Result<String> {
+    let output = vs(arguments)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("vs {}: {}: {}", arguments.join(" "), output.status, said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The command that starts an actor in the place of an inhabitant, under a name of its own.
+pub fn actor_command(inhabitant: &str, name: &str) -> Command {
+    let mut command;
+    match inhabitant {
+        "host" => command = Command::new("vs-actor"),
+        "spectator" => {
+            command = Command::new("vs");
+            command.args(["run", "--spectator", "--", "vs-actor"]);
+        }
+        context => {
+            command = Command::new("vs");
+            command.args(["run", "--context", context, "--", "vs-actor"]);
+        }
+    }
+    command.arg(name);
+    command
+}
+
+impl World {
+    /// Loads the policy, starts the collector, and puts an actor into every context.
+    ///
+    /// # Errors
+    /// Any of it fails.
+    pub fn start() -> Result<Self> {
+        fs::write(POLICY, policy("enforce"))?;
+        vs_ok(&["load", POLICY])?;
+        let audit = Audit::start(Path::new(AUDIT))?;
+        Ok(Self { inhabitants: settle()?, audit })
+    }
+
+    /// The inhabitant of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn inhabitant(&mut self, name: &str) -> Result<&mut Inhabitant> {
+        self.inhabitants
+            .iter_mut()
+            .find(|inhabitant| inhabitant.actor.name == name)
+            .with_context(|| format!("there is no inhabitant {name}"))
+    }
+
+    /// Has an inhabitant carry out an order, and gives the errno.
+    ///
+    /// # Errors
+    /// There is no such inhabitant, or it does not answer.
+    pub fn order(&mut self, name: &str, order: &str) -> Result<crate::actor::Answer> {
+        self.inhabitant(name)?.actor.order(order)
+    }
+
+    /// Begins anew: everybody leaves, the programs are attached again, and new actors enter.
+    ///
+    /// # Errors
+    /// Any of it fails.
+    pub fn restart(&mut self) -> Result<()> {
+        self.inhabitants.clear();
+        vs_ok(&["load", "--stop", POLICY])?;
+        self.inhabitants = settle()?;
+        Ok(())
+    }
+}
+
+/// Puts an actor into every context.
+fn settle() -> Result<Vec<Inhabitant>> {
+    INHABITANTS
+        .into_iter()
+        .map(|(name, party, proc)| {
+            let actor = Actor::start(actor_command(name, name), name)?;
+            Ok(Inhabitant { party, proc, actor })
+        })
+        .collect()
+}

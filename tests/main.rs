@@ -1,0 +1,90 @@
+//! `vs-guarantees`: every guarantee, on the kernel it runs on.
+//!
+//! Runs as root in a machine of its own (`cargo xtask test` boots one per kernel), with `vs` and `vs-actor` on PATH. One line a test,
+//! what did not hold below it, and at the end `N passed, N failed`; the status is 0 if nothing failed.
+
+#![expect(clippy::print_stdout, reason = "its report is its output")]
+
+mod audit_trail;
+mod detach;
+mod interaction;
+mod lifecycle;
+mod loading;
+mod procfs;
+mod protection;
+mod sigio;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use vs_common::hook::Hook;
+use vs_tests::report::Checks;
+use vs_tests::world::World;
+
+/// One guarantee's test.
+struct Test {
+    name: &'static str,
+    run: fn(&mut World, &mut Checks, Option<Hook>) -> Result<()>,
+}
+
+const TESTS: &[Test] = &[
+    Test { name: "interaction", run: interaction::run },
+    Test { name: "procfs", run: procfs::run },
+    Test { name: "sigio", run: sigio::run },
+    Test { name: "protection", run: protection::run },
+    Test { name: "lifecycle", run: lifecycle::run },
+    Test { name: "audit", run: audit_trail::run },
+    Test { name: "loading", run: loading::run },
+    Test { name: "detach", run: detach::run },
+];
+
+/// Failures of one test that are printed; a kernel that denies nothing has thousands.
+const SHOWN: usize = 25;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let only =
+        arguments.iter().position(|argument| argument == "--only").and_then(|at| arguments.get(at + 1));
+    if arguments.iter().any(|argument| argument == "--list") {
+        for test in TESTS {
+            println!("{}", test.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let tests = TESTS.iter().filter(|test| only.is_none_or(|only| test.name.contains(only.as_str())));
+    let mut world = match World::start() {
+        Ok(world) => world,
+        Err(error) => {
+            println!("FAIL world: {error:#}");
+            println!("0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for test in tests {
+        let begin = Instant::now();
+        let mut checks = Checks::default();
+        if let Err(error) = (test.run)(&mut world, &mut checks, None) {
+            checks.failures.push(format!("{error:#}"));
+        }
+        let seconds = begin.elapsed().as_secs_f32();
+        if checks.failures.is_empty() {
+            passed += 1;
+            println!("ok   {} ({} checks, {seconds:.1} s)", test.name, checks.held);
+        } else {
+            failed += 1;
+            println!(
+                "FAIL {} ({} checks held, {} did not, {seconds:.1} s)",
+                test.name,
+                checks.held,
+                checks.failures.len()
+            );
+            for failure in checks.failures.iter().take(SHOWN) {
+                println!("     {failure}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
