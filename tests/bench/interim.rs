@@ -76,6 +76,8 @@ impl Real {
         let inject: u32 = 0;
         loader.override_global("STORAGE_BUSY", &busy, true);
         loader.override_global("SETATTR_IDMAP", &idmap, true);
+        let cache: u32 = if std::env::var("NOCACHE").is_ok() || v.starts_with("6.1.") && std::env::var("CACHE").is_err() {0} else {1};
+        loader.override_global("STORAGE_CACHE", &cache, false);
         loader.override_global("INJECT", &inject, true);
         let mut e = loader.load_file(object)?;
         for h in Hook::ALL {

@@ -64,6 +64,7 @@ type Figures = BTreeMap<&'static str, Figure>;
 
 pub(crate) fn measure(unit: Unit, empty: &Path, real: &str) -> Result<Run> {
     unit.check()?;
+    crate::system_call::fix_addresses()?;
     thread::sleep(SETTLE);
     let bare = figures(&mut host_worker()?, OPERATIONS)?;
     let mut scenarios = Vec::new();

@@ -11,6 +11,7 @@ use std::ptr;
 use std::sync::atomic::AtomicU32;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -183,6 +184,20 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             rustix::io::ioctl_fionread(&reader).map(drop)
         }))
     }),
+    row("SIGIO (write+read of a pipe)", Kind::LookUp, COSTLY, |_| {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        system_call::set_owner(reader.as_fd())?;
+        system_call::signal_owner(reader.as_fd())?;
+        let mut byte = [0];
+        Ok(Box::new(move || {
+            rustix::io::write(&writer, &[0])?;
+            rustix::io::read(&reader, &mut byte).map(drop)
+        }))
+    }),
+    row("fcntl(F_SETOWN)", Kind::Creates, COSTLY, |_| {
+        let null = open(c"/dev/null", OFlags::RDWR)?;
+        Ok(Box::new(move || system_call::set_owner(null.as_fd())))
+    }),
     // Asks for CAP_SETPCAP, which a context keeps, and only then looks at the number: the shortest way to `capable`.
     Operation {
         expected: [Err(Errno::INVAL); 2],
@@ -240,7 +255,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     }),
 ];
 
-fn open(path: &std::ffi::CStr, flags: OFlags) -> Result<rustix::fd::OwnedFd> {
+fn open(path: &std::ffi::CStr, flags: OFlags) -> Result<OwnedFd> {
     rustix::fs::open(path, flags, Mode::empty()).with_context(|| format!("opening {}", path.to_string_lossy()))
 }
 

@@ -1,6 +1,7 @@
 //! System calls that rustix has no function for, as bare as its own.
 
 use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
 use libc::{c_int, c_long, c_void};
@@ -49,11 +50,34 @@ pub(crate) fn drop_no_capability() -> Result<(), Errno> {
     result(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, NO_CAPABILITY, 0, 0, 0) }.into())
 }
 
+/// Makes this process the owner of a file, for SIGIO, with `fcntl(F_SETOWN)`.
+pub(crate) fn set_owner(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: Takes numbers and touches no memory of ours; the descriptor is open.
+    result(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETOWN, libc::getpid()) }.into())
+}
+
+/// Has the owner of a file signalled when it is ready, and ignores the signal.
+pub(crate) fn signal_owner(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: Ignoring a signal runs no code of ours. The descriptor is open, and its flags take no memory.
+    unsafe {
+        libc::signal(libc::SIGIO, libc::SIG_IGN);
+        result(libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_ASYNC).into())
+    }
+}
+
 /// A command of `bpf(2)` that there is not.
 pub(crate) fn bpf_no_command() -> Result<(), Errno> {
     let attributes = [0_u64; 4];
     // SAFETY: The kernel reads the attributes, which are live and of the size given, and does nothing with them.
     result(unsafe { libc::syscall(libc::SYS_bpf, NO_COMMAND, attributes.as_ptr(), size_of_val(&attributes)) })
+}
+
+/// Has every program that this process and its children execute from now on lie at the same addresses.
+///
+/// What a fork costs hangs on how many tables map the parent's memory, and that on where the kernel happened to put it.
+pub(crate) fn fix_addresses() -> Result<(), Errno> {
+    // SAFETY: Changes how later programs are laid out, and nothing of this one.
+    result(unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) }.into())
 }
 
 /// Makes a child that exits at once, or executes a program, and waits for it.
