@@ -4,6 +4,8 @@
 //! `done ERRNO PID`, the errno (0: it went through) and the number, in the actor's own PID namespace, of the process that tried. Each
 //! order but `self` is carried out in a process of its own: what one leaves behind (a traced child, a changed directory) is gone with it, and the
 //! audit counts repetitions by process. The first line is `ready PID`, the actor's target.
+//!
+//! `vs-actor storm PID N`: has N children each send signal 0 to a process, from the first instant on; the status is the errno that all got.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -11,7 +13,14 @@ use std::process::ExitCode;
 use vs_tests::{deed, operation, path_operation, target};
 
 fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "actor".to_owned());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [storm, host, times] = &arguments[..]
+        && storm == "storm"
+    {
+        let errno = deed::run(&["kill-storm", host, times]).unwrap_or(255);
+        return ExitCode::from(u8::try_from(errno).unwrap_or(255));
+    }
+    let name = arguments.into_iter().next().unwrap_or_else(|| "actor".to_owned());
     match serve(&name) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "its report is its output")]
 
+mod agreement;
 mod audit_trail;
 mod detach;
 mod interaction;
@@ -12,6 +13,7 @@ mod lifecycle;
 mod loading;
 mod procfs;
 mod protection;
+mod races;
 mod sigio;
 
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ const TESTS: &[Test] = &[
     Test { name: "sigio", run: sigio::run },
     Test { name: "protection", run: protection::run },
     Test { name: "lifecycle", run: lifecycle::run },
+    Test { name: "agreement", run: agreement::run },
+    Test { name: "races", run: races::run },
     Test { name: "audit", run: audit_trail::run },
     Test { name: "loading", run: loading::run },
     Test { name: "detach", run: detach::run },

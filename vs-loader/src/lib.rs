@@ -10,5 +10,6 @@ pub mod cli;
 pub mod compile;
 pub mod context;
 pub mod kernel;
+pub mod lock;
 pub mod maps;
 pub mod policy;

@@ -34,11 +34,16 @@ pub(crate) fn digest(root: &Path) -> io::Result<String> {
         hash.update([0]);
         hash.update(content);
     }
-    Ok(hash.finalize().iter().fold(String::new(), |mut text, byte| {
+    Ok(hex(&hash.finalize()))
+}
+
+/// The usual way to write a hash.
+pub(crate) fn hex(hash: &[u8]) -> String {
+    hash.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String can't fail.
         let _ = write!(text, "{byte:02x}");
         text
-    }))
+    })
 }
 
 /// Collects the files at or below `path`, without what editors hide beside them.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
+use walkdir::WalkDir;
 
 /// The native target. Named explicitly, because a static binary needs flags that build scripts and macros must not get, and
 /// cargo keeps the two apart only under an explicit target.
@@ -51,6 +52,30 @@ impl Workspace {
             .filter(|target| target.kind.contains(&TargetKind::Bin))
             .map(|target| target.name.as_str())
             .collect()
+    }
+
+    /// The files that a package's library and binaries begin with.
+    pub(crate) fn roots_of(&self, package: &str) -> Vec<PathBuf> {
+        let packages = self.metadata.packages.iter().filter(|found| found.name == package);
+        let targets = packages.flat_map(|found| &found.targets);
+        let wanted = [TargetKind::Lib, TargetKind::Bin];
+        let targets = targets.filter(|target| wanted.iter().any(|kind| target.kind.contains(kind)));
+        targets.map(|target| target.src_path.as_std_path().to_owned()).collect()
+    }
+
+    /// The files of the clone, relative to its top folder, without hidden ones and without what cargo made of them.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = WalkDir::new(self.root()).min_depth(1).into_iter().filter_entry(|entry| {
+            !entry.file_name().to_string_lossy().starts_with('.') && entry.path() != self.target()
+        });
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.context("walking through the sources")?;
+            if entry.file_type().is_file() {
+                files.push(entry.path().strip_prefix(self.root())?.to_owned());
+            }
+        }
+        Ok(files)
     }
 
     /// Cargo, the same one that runs this task, in the top folder.

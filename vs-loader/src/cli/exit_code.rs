@@ -32,6 +32,8 @@ pub const NO_SUCH_CONTEXT: u8 = 12;
 pub const UNKNOWN_LAYOUT: u8 = 13;
 /// Some guarantee is only partly or not given on this kernel (`vs doctor`).
 pub const PARTIAL_SUPPORT: u8 = 14;
+/// A policy is loaded, and not all that it promises is enforced now (`vs status`).
+pub const ENFORCEMENT_INCOMPLETE: u8 = 15;
 
 /// `vs run`, `vs enter`: failed before the command.
 pub const RUN_FAILED: u8 = 125;

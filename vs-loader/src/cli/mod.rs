@@ -1,7 +1,15 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod doctor;
 pub mod exit_code;
+mod failures;
+mod load;
 pub mod output;
+mod policy;
+pub mod policy_files;
+mod processes;
+mod status;
+mod unload;
 
 use std::process::ExitCode;
 
@@ -21,7 +29,28 @@ pub struct Arguments {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    /// Say what this kernel can enforce, per guarantee: full, partial or none, why, and what to change.
+    ///
+    /// Exits with 0 if every guarantee is full, with 14 if not. Where no policy is loaded, the programs are attached for a moment to
+    /// see whether a forbidden act is really denied.
+    #[command(after_help = "Example:\n  vs doctor --json")]
+    Doctor,
+    /// Put a policy in force: check it, compile it, attach what it needs, all or nothing. Again: replace it without a gap.
+    #[command(after_help = "Examples:\n  vs load /etc/vs/policy.d\n  vs load --observe web.toml db.toml")]
+    Load(load::Arguments),
+    /// Take everything out of force.
+    #[command(after_help = "Example:\n  vs unload --stop")]
+    Unload(unload::Arguments),
+    /// Show what is enforced now, per hook and context, and who loaded it.
+    ///
+    /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced.
+    #[command(after_help = "Example:\n  vs status --calls 5")]
+    Status(status::Arguments),
+    /// Check, show, compare and explain policies; needs no kernel that enforces.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+}
 
 /// A failure with the exit code that scripts tell it by.
 #[derive(Debug)]
@@ -67,6 +96,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, _output: Output) -> CommandResult {
-    match command {}
+fn dispatch(command: Command, output: Output) -> CommandResult {
+    match command {
+        Command::Doctor => doctor::run(output),
+        Command::Load(arguments) => load::run(&arguments, output),
+        Command::Unload(arguments) => unload::run(&arguments, output),
+        Command::Status(arguments) => status::run(&arguments, output),
+        Command::Policy(command) => policy::run(command, output),
+    }
 }

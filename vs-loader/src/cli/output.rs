@@ -21,15 +21,36 @@ impl Output {
         answer: &A,
         human: impl FnOnce(&A, &mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.print(|out| if self.is_json { write_line(answer, out) } else { human(answer, out) })
+    }
+
+    /// Prints a list: `human` writes it for people as a whole, and `--json` prints each item on a line of its own.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn lines<A: Serialize>(
+        self,
+        answers: &[A],
+        human: impl FnOnce(&[A], &mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.print(|out| {
+            if self.is_json {
+                answers.iter().try_for_each(|answer| write_line(answer, out))
+            } else {
+                human(answers, out)
+            }
+        })
+    }
+
+    fn print(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let written = if self.is_json {
-            serde_json::to_writer(&mut out, answer).map_err(io::Error::from).and_then(|()| writeln!(out))
-        } else {
-            human(answer, &mut out)
-        };
-        match written.and_then(|()| out.flush()) {
+        match write(&mut out).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
+}
+
+fn write_line(answer: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, answer).map_err(io::Error::from).and_then(|()| writeln!(out))
 }

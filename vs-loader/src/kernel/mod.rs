@@ -1,1 +1,14 @@
 //! Programs and the kernel they run on: support, layout, object, attachment, pins.
+
+pub mod attach;
+pub mod btf;
+pub mod canary;
+pub mod layout;
+pub mod lsm_list;
+pub mod map;
+pub mod object;
+pub mod pins;
+pub mod support;
+pub(crate) mod syscall;
+pub mod trial;
+pub mod watch;

@@ -1,3 +1,7 @@
 //! The kernel's maps as the loader sees them: one trait, one real implementation, one fake that fails on demand.
 
+pub mod apply;
+#[cfg(test)]
+pub(crate) mod fake;
+pub mod live;
 pub mod store;

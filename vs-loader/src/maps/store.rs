@@ -35,7 +35,8 @@ pub trait Store {
     /// The kernel refused.
     fn epoch(&self) -> Result<Epoch, StoreError>;
 
-    /// Flips the one word that all programs read: from here on the rows of `epoch` are in force.
+    /// Flips the one word that all programs read: from here on the rows of `epoch` are in force. When it returns, no program still
+    /// works with the rows of the old one.
     ///
     /// # Errors
     /// The kernel refused; the old epoch is in force.
@@ -94,6 +95,12 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn epoch_info(&self, epoch: Epoch) -> Result<Option<EpochInfo>, StoreError>;
+
+    /// Who loaded each epoch that is known, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn epoch_infos(&self) -> Result<Vec<(Epoch, EpochInfo)>, StoreError>;
 
     /// Writes who loaded the epoch.
     ///

@@ -14,21 +14,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::process;
 
-/// The suites packages of this machine's release may be installed from.
-const OWN_SUITES: [&str; 2] = ["", "-backports"];
 /// The Debian release everything is resolved against, whatever release the machine runs.
 pub(crate) const RELEASE: &str = "bookworm";
-/// One more suite, for kernels only: they are unpacked, never installed.
-const KERNEL_SUITE: &str = "trixie-backports";
 
-/// What may be done with the packages of an archive.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Purpose {
-    /// Install them on this machine.
-    Install,
-    /// Download and unpack them in the cache.
-    Kernels,
-}
+/// Where kernels come from beside the suites of [`RELEASE`]. Nothing else must come from there: it is another release's.
+const KERNEL_SUITE: &str = "trixie-backports";
 
 /// A private view of Debian's archive.
 #[derive(Debug)]
@@ -37,23 +27,35 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Sets the view up below the cache folder.
-    pub(crate) fn open(cache: &Path, purpose: Purpose) -> Result<Self> {
-        let mirror =
+    /// A view for installing packages on this machine.
+    pub(crate) fn open(cache: &Path) -> Result<Self> {
+        Self::at(cache.join("apt/install"), &Self::sources_for_installing()?)
+    }
+
+    /// A view for downloading kernels, which are unpacked and never installed.
+    pub(crate) fn open_for_kernels(cache: &Path) -> Result<Self> {
+        Self::at(cache.join("apt/kernels"), &Self::sources(&["", "-backports"], &[KERNEL_SUITE])?)
+    }
+
+    /// The lines of a sources.list for packages that get installed, here or in a root file system.
+    pub(crate) fn sources_for_installing() -> Result<String> {
+        Self::sources(&["", "-backports"], &[])
+    }
+
+    fn sources(own: &[&str], others: &[&str]) -> Result<String> {
+        let mirrors =
             sources::mirrors_of_this_machine().context("looking for this machine's Debian mirror")?;
-        let (name, extra) = match purpose {
-            Purpose::Install => ("install", None),
-            Purpose::Kernels => ("kernels", Some(KERNEL_SUITE)),
-        };
-        let folder = cache.join("apt").join(name);
+        let own = own.iter().map(|suffix| format!("{RELEASE}{suffix}"));
+        let suites: Vec<String> = own.chain(others.iter().map(|suite| (*suite).to_owned())).collect();
+        Ok(sources::one_line_format(&mirrors, &suites, &format!("{RELEASE}-security")))
+    }
+
+    fn at(folder: PathBuf, sources: &str) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(folder.join(part))
                 .with_context(|| format!("creating {}", folder.display()))?;
         }
-        let suites = OWN_SUITES.iter().map(|suffix| format!("{RELEASE}{suffix}"));
-        let suites: Vec<String> = suites.chain(extra.map(str::to_owned)).collect();
-        let list = sources::one_line_format(&mirror, &suites, &format!("{RELEASE}-security"));
-        fs::write(folder.join("sources.list"), list).context("writing the private sources.list")?;
+        fs::write(folder.join("sources.list"), sources).context("writing the private sources.list")?;
         Ok(Self { folder })
     }
 
@@ -90,7 +92,7 @@ impl Archive {
         if let Some(suite) = suite {
             install.args(["--target-release", suite]);
         }
-        process::run(install.args(packages))
+        process::output(install.args(packages)).map(drop)
     }
 
     fn apt(&self, program: &str) -> Command {

@@ -108,7 +108,7 @@ fn load_module(path: &str) -> io::Result<()> {
     }
 }
 
-/// Brings `lo` up; the kernel gives it 127.0.0.1 and ::1 by itself.
+/// Brings `lo` up; the kernel gives it `127.0.0.1` and `::1` by itself.
 fn bring_loopback_up() -> io::Result<()> {
     use rustix::net::{AddressFamily, SocketType, socket};
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
@@ -209,6 +209,8 @@ fn pass(
 
 /// The way to the host. Ports are open to the thread that opened them, so a channel stays in its thread.
 struct Channel {
+    frames: u16,
+    exit: u16,
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
@@ -220,7 +222,7 @@ impl Channel {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(Self { _not_send: std::marker::PhantomData })
+        Ok(Self { frames: PORT, exit: EXIT_PORT, _not_send: std::marker::PhantomData })
     }
 
     /// Sends a frame. The device takes bytes as fast as the host reads them, so nothing can fail or get lost.
@@ -231,7 +233,7 @@ impl Channel {
         unsafe {
             std::arch::asm!(
                 "rep outsb",
-                in("dx") PORT,
+                in("dx") self.frames,
                 inout("rsi") bytes.as_ptr() => _,
                 inout("rcx") bytes.len() => _,
                 options(readonly, nostack, preserves_flags)
@@ -241,7 +243,7 @@ impl Channel {
 
     fn power_off(self) -> ! {
         // SAFETY: `open` gave this thread the port; a write there ends the machine and touches no memory.
-        unsafe { std::arch::asm!("out dx, al", in("dx") EXIT_PORT, in("al") 0_u8, options(nomem, nostack)) };
+        unsafe { std::arch::asm!("out dx, al", in("dx") self.exit, in("al") 0_u8, options(nomem, nostack)) };
         loop {
             thread::park();
         }

@@ -4,6 +4,7 @@
 //! Package names carry version numbers and rotate, so a kernel is asked for by its series (`6.12`) and what that means is
 //! looked up when it is fetched; the answer is kept as a link in the cache until `setup --refresh-kernels` asks again.
 
+mod modules;
 mod payload;
 mod release;
 
@@ -15,9 +16,11 @@ use std::process::Command;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail};
+use sha2::{Digest, Sha256};
 
 use self::release::{Candidate, Release};
-use crate::apt::{Archive, Purpose};
+use crate::apt::Archive;
+use crate::inputs;
 use crate::process;
 
 /// The kernels every guarantee is tried on: Debian 12's own, its newer one, and the newest that the mirror has.
@@ -74,7 +77,7 @@ pub(crate) struct Kernel {
     /// The uncompressed image, which QEMU starts by its PVH entry: the fastest way in.
     pub(crate) image: PathBuf,
     /// The folder that holds `lib/modules/RELEASE`, for kernels from packages.
-    pub(crate) modules: Option<PathBuf>,
+    modules: Option<PathBuf>,
 }
 
 /// The cached kernels.
@@ -92,7 +95,7 @@ impl Kernels {
     /// The kernel somebody wants, from the cache if it is there, else from the mirror.
     pub(crate) fn get(&self, choice: &Choice) -> Result<Kernel> {
         match choice {
-            Choice::File(path) => self.from_file(path),
+            Choice::File(path) => self.of_file(path),
             Choice::Stock(name) => match self.cached(name) {
                 Some(kernel) => Ok(kernel),
                 None => self.refresh(name),
@@ -107,7 +110,7 @@ impl Kernels {
 
     /// Asks the mirror what a name means today, and fetches that, unless it is there.
     pub(crate) fn refresh(&self, name: &str) -> Result<Kernel> {
-        let archive = Archive::open(&self.cache, Purpose::Kernels)?;
+        let archive = Archive::open_for_kernels(&self.cache)?;
         archive.update()?;
         let names = [archive.names("linux-image-")?, archive.names("linux-binary-")?].concat();
         let candidates = names.iter().filter_map(|package| Candidate::parse(package));
@@ -151,18 +154,24 @@ impl Kernels {
             .with_context(|| format!("linking {name} in {}", names.display()))
     }
 
-    fn from_file(&self, path: &Path) -> Result<Kernel> {
+    fn of_file(&self, path: &Path) -> Result<Kernel> {
         let bytes = fs::read(path).with_context(|| format!("reading the kernel {}", path.display()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if payload::is_elf(&bytes) {
             return Ok(Kernel { name, image: path.to_owned(), modules: None });
         }
-        let image = payload::unpack(&bytes).with_context(|| format!("unpacking {}", path.display()))?;
-        let unpacked = self.folder().join("from-file").join(format!("{name}.{}", std::process::id()));
-        fs::create_dir_all(self.folder().join("from-file"))
-            .and_then(|()| fs::write(&unpacked, image))
-            .with_context(|| format!("writing {}", unpacked.display()))?;
-        Ok(Kernel { name, image: unpacked, modules: None })
+        let folder = self.folder().join("from-file");
+        let image = folder.join(inputs::hex(&Sha256::digest(&bytes)));
+        if !image.exists() {
+            let unpacked =
+                payload::unpack(&bytes).with_context(|| format!("unpacking {}", path.display()))?;
+            let part = image.with_extension(std::process::id().to_string());
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(&part, unpacked))
+                .and_then(|()| fs::rename(&part, &image))
+                .with_context(|| format!("writing {}", image.display()))?;
+        }
+        Ok(Kernel { name, image, modules: None })
     }
 }
 
@@ -195,7 +204,11 @@ fn fetch(archive: &Archive, chosen: &Candidate, folder: &Path) -> Result<()> {
                 .context("keeping the modules")?;
         }
     }
-    fs::rename(&kernel, folder).with_context(|| format!("moving the kernel to {}", folder.display()))
+    match fs::rename(&kernel, folder) {
+        // Another task was faster.
+        Err(_) if folder.join("vmlinux").exists() => Ok(()),
+        outcome => outcome.with_context(|| format!("moving the kernel to {}", folder.display())),
+    }
 }
 
 #[cfg(test)]

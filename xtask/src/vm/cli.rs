@@ -38,12 +38,15 @@ pub(crate) struct Run {
     /// Copy a file or a folder into the guest; to the same absolute path, if no other is given.
     #[arg(long, value_name = "HOSTPATH[:GUESTPATH]")]
     with: Vec<Shared>,
-    /// Use the programs of this folder instead of busybox's.
-    #[arg(long, value_name = "DIR")]
-    rootfs: Option<Rootfs>,
-    /// Memory of the machine.
-    #[arg(long, value_name = "MIB", default_value_t = 512)]
-    memory: u32,
+    /// Whose programs the guest has: busybox's, those of a small Debian, or those in a folder.
+    #[arg(long, value_name = "busybox|debian|DIR", default_value = "busybox")]
+    rootfs: Rootfs,
+    /// Load a kernel module, and those it needs, before the command runs: for example `overlay`.
+    #[arg(long, value_name = "NAME")]
+    module: Vec<String>,
+    /// Memory of the machine. 512 by default, 1024 with another --rootfs, which lies in memory.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u32>,
     /// More than one takes another kind of machine, which boots more slowly.
     #[arg(long, default_value_t = 1)]
     cpus: u32,
@@ -94,19 +97,25 @@ pub(crate) fn run(workspace: &Workspace, task: &Task) -> Result<ExitCode> {
     let machine = Machine {
         rootfs: options.rootfs.clone(),
         with: options.with.clone(),
-        memory_mib: options.memory,
+        modules: options.module.clone(),
+        memory_mib: options.memory.unwrap_or(if options.rootfs == Rootfs::Busybox { 512 } else { 1024 }),
         cpus: options.cpus,
         timeout: Duration::from_secs(options.timeout),
         append: options.append.clone(),
         icount: options.icount,
         ..Machine::new(kernel, tools)
     };
-    let outcome = machine.run(&options.command, &mut print)?;
+    let mut kernel_spoke = false;
+    let outcome = machine.run(&options.command, &mut |source, bytes| {
+        kernel_spoke |= source == Source::Kernel;
+        print(source, bytes);
+    })?;
     if !matches!(outcome, Outcome::Exited(_)) {
-        eprintln!("{}: {outcome}", machine.kernel.name);
-        if let Some(console) = outcome.console() {
+        // What the kernel said while the command ran has been printed already.
+        if let Some(console) = outcome.console().filter(|_| !kernel_spoke) {
             eprintln!("{console}");
         }
+        eprintln!("{}: {outcome}", machine.kernel.name);
     }
     Ok(ExitCode::from(outcome.status()))
 }

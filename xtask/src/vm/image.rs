@@ -34,22 +34,28 @@ impl Image {
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), folders: BTreeSet::new(), next_inode: 1 })
     }
 
-    /// Begins an archive after a copy of another one, whose content lies in the folder `tree`, too.
-    pub(crate) fn extend(path: &Path, base: &Path, tree: &Path) -> Result<Self> {
+    /// Begins an archive with the content of one that was left open, see [`Image::finish_open`].
+    pub(crate) fn extend(
+        path: &Path,
+        base: &mut File,
+        folders: impl Iterator<Item = PathBuf>,
+    ) -> Result<Self> {
         let mut image = Self::create(path)?;
-        let mut base_file = File::open(base).with_context(|| format!("opening {}", base.display()))?;
-        io::copy(&mut base_file, &mut image.file).with_context(|| format!("copying {}", base.display()))?;
-        image
-            .folders
-            .extend(walk(tree)?.into_iter().filter(|(_, meta)| !meta.is_file()).map(|(path, _)| path));
+        // Copied by the kernel, within it: `BufWriter` would prevent that.
+        io::copy(base, image.file.get_mut()).with_context(|| format!("copying to {}", path.display()))?;
+        image.folders.extend(folders);
         Ok(image)
     }
 
     /// Ends the archive.
     pub(crate) fn finish(self) -> Result<()> {
-        let mut file = trailer(self.file).context("ending the archive")?;
-        // Another archive may follow, and has to begin at a multiple of four.
-        file.write_all(&[0; 4]).and_then(|()| file.flush()).context("ending the archive")
+        trailer(self.file).and_then(|mut file| file.flush()).context("ending the archive")
+    }
+
+    /// Leaves the archive without an end, to be the beginning of others, which need to know the folders that are in it.
+    pub(crate) fn finish_open(mut self) -> Result<BTreeSet<PathBuf>> {
+        self.file.flush().context("writing the archive")?;
+        Ok(self.folders)
     }
 
     /// Adds a file with this content.
@@ -96,8 +102,16 @@ impl Image {
         } else {
             Vec::new()
         };
-        let device = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
-        self.write(path, meta.mode(), (meta.uid(), meta.gid()), device, &content)
+        let header = |name: &str| {
+            Builder::new(name)
+                .mode(meta.mode())
+                .uid(meta.uid())
+                .gid(meta.gid())
+                .mtime(u32::try_from(meta.mtime()).unwrap_or_default())
+                .rdev_major(rustix::fs::major(meta.rdev()))
+                .rdev_minor(rustix::fs::minor(meta.rdev()))
+        };
+        self.write(path, header, &content)
     }
 
     /// Adds a folder and those above it, unless they are there: the kernel would replace a link by the folder.
@@ -118,27 +132,14 @@ impl Image {
     }
 
     fn entry(&mut self, path: &Path, mode: u32, content: &[u8]) -> Result<()> {
-        self.write(path, mode, (0, 0), (0, 0), content)
+        self.write(path, |name| Builder::new(name).mode(mode), content)
     }
 
-    fn write(
-        &mut self,
-        path: &Path,
-        mode: u32,
-        owner: (u32, u32),
-        device: (u32, u32),
-        content: &[u8],
-    ) -> Result<()> {
+    fn write(&mut self, path: &Path, header: impl Fn(&str) -> Builder, content: &[u8]) -> Result<()> {
         let name = relative(path)?;
         let Some(name) = name.to_str() else { bail!("{} is not a UTF-8 name", path.display()) };
         let length = u32::try_from(content.len()).with_context(|| format!("{name} is beyond 4 GiB"))?;
-        let header = Builder::new(name)
-            .ino(self.next_inode)
-            .mode(mode)
-            .uid(owner.0)
-            .gid(owner.1)
-            .rdev_major(device.0)
-            .rdev_minor(device.1);
+        let header = header(name).ino(self.next_inode);
         self.next_inode += 1;
         let mut entry = header.write(&mut self.file, length);
         entry

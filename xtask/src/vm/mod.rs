@@ -7,6 +7,7 @@ mod boot;
 pub(crate) mod cli;
 mod console;
 pub(crate) mod image;
+mod lines;
 mod outcome;
 mod tools;
 
@@ -23,13 +24,14 @@ use xtask::wire::frame::{Decoder, Frame};
 use xtask::wire::job::{self, Job};
 
 use self::console::Console;
+use self::lines::Lines;
 pub(crate) use self::outcome::Outcome;
 pub(crate) use self::tools::Tools;
 use crate::kernels::Kernel;
 use crate::rootfs::Rootfs;
 
 /// How long a kernel may take to reach our init. Two seconds are usual; another load can make it many times that.
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+const BOOT_LIMIT: Duration = Duration::from_mins(1);
 
 /// How long a kernel in trouble gets to finish its report.
 const REPORT_LIMIT: Duration = Duration::from_secs(3);
@@ -58,10 +60,11 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) kernel: Kernel,
-    /// Our programs, with those of `rootfs` or busybox's.
     pub(crate) tools: Tools,
-    pub(crate) rootfs: Option<Rootfs>,
+    pub(crate) rootfs: Rootfs,
     pub(crate) with: Vec<Shared>,
+    /// Kernel modules to load before the command runs.
+    pub(crate) modules: Vec<String>,
     pub(crate) memory_mib: u32,
     pub(crate) cpus: u32,
     /// For the command. Booting has its own limit.
@@ -78,11 +81,12 @@ impl Machine {
         Self {
             kernel,
             tools,
-            rootfs: None,
+            rootfs: Rootfs::Busybox,
             with: Vec::new(),
+            modules: Vec::new(),
             memory_mib: 512,
             cpus: 1,
-            timeout: Duration::from_secs(600),
+            timeout: Duration::from_mins(10),
             append: Vec::new(),
             icount: false,
         }
@@ -107,14 +111,29 @@ impl Machine {
         Ok(running.watch(self.timeout, sink))
     }
 
+    /// Like [`Machine::run`], with the output cut into lines; what isn't UTF-8 is replaced.
+    pub(crate) fn run_lines(
+        &self,
+        command: &[String],
+        sink: &mut dyn FnMut(Source, &str),
+    ) -> Result<Outcome> {
+        let mut lines = Lines::default();
+        let outcome = self.run(command, &mut |source, bytes| lines.push(source, bytes, sink))?;
+        lines.finish(sink);
+        Ok(outcome)
+    }
+
     fn write_initial(&self, path: &std::path::Path, command: &[String]) -> Result<()> {
-        let mut image = match &self.rootfs {
-            Some(rootfs) => rootfs.begin(path)?,
-            None => self.tools.begin(path)?,
-        };
+        let mut image = self.rootfs.begin(path)?;
         self.tools.add_to(&mut image)?;
         for shared in &self.with {
             image.copy(&shared.guest, &shared.host)?;
+        }
+        let mut modules = Vec::new();
+        for module in self.kernel.modules(&self.modules)? {
+            let path = format!("/.vm/modules/{}", module.name);
+            image.bytes(&path, &module.content, 0o600)?;
+            modules.push(path);
         }
         let job = Job {
             command: command.to_vec(),
@@ -127,7 +146,7 @@ impl Machine {
             ]
             .map(str::to_owned)
             .to_vec(),
-            modules: Vec::new(),
+            modules,
         };
         image.folder("/root".as_ref())?;
         image.bytes(job::PATH, &job.encode(), 0o600)?;

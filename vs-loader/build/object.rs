@@ -7,21 +7,15 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-#[path = "../xtask/src/inputs.rs"]
+#[path = "../../xtask/src/inputs.rs"]
 mod inputs;
 
 /// An explicit object.
 const OBJECT_VARIABLE: &str = "VS_EBPF_OBJECT";
 
-fn main() {
+/// Copies the object, or says what to do first.
+pub(super) fn embed() -> Result<(), String> {
     println!("cargo::rerun-if-env-changed={OBJECT_VARIABLE}");
-    if let Err(problem) = embed() {
-        // One line through cargo, which ends the build: a panic would bury it under a backtrace.
-        println!("cargo::error={problem}");
-    }
-}
-
-fn embed() -> Result<(), String> {
     let folder =
         |variable| env::var_os(variable).map(PathBuf::from).ok_or(format!("cargo did not set {variable}"));
     let out = folder("OUT_DIR")?;

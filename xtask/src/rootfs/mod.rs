@@ -1,4 +1,7 @@
-//! Root file systems with real programs in them, instead of busybox's.
+//! The root file systems of test machines.
+
+mod busybox;
+pub(crate) mod debian;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -6,10 +9,15 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 
 use crate::vm::image::Image;
+use crate::workspace;
 
 /// A root file system for a test machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Rootfs {
+    /// Busybox and nothing else.
+    Busybox,
+    /// A small Debian 12 with what the tests of real programs need, from the cache.
+    Debian,
     /// A folder, packed anew for each run.
     Folder(PathBuf),
 }
@@ -18,6 +26,8 @@ impl Rootfs {
     /// Begins an initial file system with this one's content.
     pub(crate) fn begin(&self, path: &Path) -> Result<Image> {
         match self {
+            Self::Busybox => busybox::begin(path),
+            Self::Debian => debian::begin(&workspace::cache()?, path),
             Self::Folder(folder) => {
                 let mut image = Image::create(path)?;
                 image.copy("/", folder)?;
@@ -31,10 +41,11 @@ impl FromStr for Rootfs {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        if Path::new(text).is_dir() {
-            Ok(Self::Folder(PathBuf::from(text)))
-        } else {
-            bail!("there is no folder {text}")
+        match text {
+            "busybox" => Ok(Self::Busybox),
+            "debian" => Ok(Self::Debian),
+            folder if Path::new(folder).is_dir() => Ok(Self::Folder(PathBuf::from(folder))),
+            _ => bail!("neither `busybox`, nor `debian`, nor a folder"),
         }
     }
 }

@@ -1,0 +1,192 @@
+//! `vs doctor`: what this kernel can enforce, and whether it really does.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use vs_common::hook::Hook;
+
+use super::output::Output;
+use super::{CommandResult, exit_code};
+use crate::compile::needed_hooks;
+use crate::kernel::attach::ProgramsError;
+use crate::kernel::object::EMBEDDED;
+use crate::kernel::pins::Pins;
+use crate::kernel::support::{GuaranteeSupport, Level, Refusal, Support, guarantees};
+use crate::kernel::watch::{State, watch};
+use crate::kernel::{canary, trial};
+use crate::maps::apply::rows_of;
+use crate::maps::live::{LiveStore, OpenError};
+use crate::maps::store::Store;
+
+/// The answer.
+#[derive(Serialize, Debug)]
+struct Answer {
+    kernel: String,
+    /// Whether the kernel was built with the BPF LSM.
+    compiled_in: Check,
+    /// Whether the kernel asks it.
+    active: Check,
+    /// Whether a forbidden act was really denied, and an allowed one was not.
+    canary: Check,
+    /// Whether a policy is loaded; if not, the canary was tried on programs attached for a moment.
+    loaded: bool,
+    guarantees: Vec<GuaranteeAnswer>,
+}
+
+/// One of the three questions.
+#[derive(Serialize, Debug)]
+struct Check {
+    /// Null: it could not be found out.
+    is_so: Option<bool>,
+    /// What is behind it, or what to change.
+    detail: String,
+}
+
+#[derive(Serialize, Debug)]
+struct GuaranteeAnswer {
+    guarantee: &'static str,
+    /// "full", "partial" or "none".
+    support: &'static str,
+    hooks: Vec<&'static str>,
+    missing: Vec<&'static str>,
+    /// Why it is not full, and what to change.
+    why: Option<String>,
+}
+
+/// What was tried, beyond looking.
+struct Trial {
+    is_loaded: bool,
+    failed: BTreeMap<Hook, String>,
+    canary: Result<(), ProgramsError>,
+}
+
+/// Examines the kernel.
+pub(super) fn run(output: Output) -> CommandResult {
+    let support = Support::probe();
+    let refusal = support.refusal();
+    let tried = if refusal.is_none() { try_it(&support) } else { Err(None) };
+    let (canary, failed, is_loaded) = match &tried {
+        Ok(trial) => (check_of(&trial.canary), trial.failed.clone(), trial.is_loaded),
+        Err(Some(error)) => (Check { is_so: Some(false), detail: error.to_string() }, BTreeMap::new(), false),
+        Err(None) => {
+            let detail = refusal.as_ref().map_or_else(String::new, |why| format!("not tried: {why}"));
+            (Check { is_so: None, detail }, BTreeMap::new(), false)
+        }
+    };
+    let obstacle = match (&refusal, canary.is_so) {
+        (Some(refusal), _) => Some(refusal.to_string()),
+        (None, Some(true)) => None,
+        (None, _) => Some(canary.detail.clone()),
+    };
+    let guarantees = guarantees(obstacle.as_deref(), &failed);
+    let is_full = guarantees.iter().all(|guarantee| guarantee.level == Level::Full);
+    let answer = Answer {
+        compiled_in: compiled_in(&support),
+        active: active(&support),
+        kernel: support.release,
+        canary,
+        loaded: is_loaded,
+        guarantees: guarantees.into_iter().map(GuaranteeAnswer::of).collect(),
+    };
+    output.answer(&answer, print)?;
+    Ok(match refusal {
+        Some(Refusal::NotRoot(_)) => exit_code::NOT_ROOT,
+        _ if is_full => exit_code::SUCCESS,
+        _ => exit_code::PARTIAL_SUPPORT,
+    })
+}
+
+/// Tries the canary on what is loaded, or on programs attached for a moment.
+fn try_it(support: &Support) -> Result<Trial, Option<ProgramsError>> {
+    let problem = |error: ProgramsError| Some(error);
+    let mut store = match LiveStore::open() {
+        Ok(store) => store,
+        Err(OpenError::NotLoaded) => {
+            let tried = trial::run(EMBEDDED, support).map_err(problem)?;
+            return Ok(Trial { is_loaded: false, failed: tried.failed, canary: tried.canary });
+        }
+        Err(error) => return Err(problem(error.into())),
+    };
+    let failed = detached(support, &store).map_err(|error| problem(error.into()))?;
+    let canary = canary::run(&mut store).map_err(ProgramsError::from);
+    Ok(Trial { is_loaded: true, failed, canary })
+}
+
+/// The hooks that the kernel lacks, and those that the policy in force needs and that are not attached.
+fn detached(support: &Support, store: &LiveStore) -> Result<BTreeMap<Hook, String>, OpenError> {
+    let mut failed = trial::missing(support);
+    let epoch = store.epoch()?;
+    let needed = needed_hooks(&rows_of(store, epoch)?);
+    let Ok(types) = &support.types else { return Ok(failed) };
+    // Only counting can fail, and nothing is counted.
+    let watched = watch(&Pins::default(), types, epoch, None).unwrap_or_default();
+    for hook in needed {
+        if watched.get(&hook).is_none_or(|watch| watch.state != State::Attached) {
+            failed.entry(hook).or_insert_with(|| "it is not attached just now; load the policy again".to_owned());
+        }
+    }
+    Ok(failed)
+}
+
+fn check_of(canary: &Result<(), ProgramsError>) -> Check {
+    match canary {
+        Ok(()) => Check { is_so: Some(true), detail: "a guest's forbidden acts were denied, the host's were not".to_owned() },
+        Err(error) => Check { is_so: Some(false), detail: error.to_string() },
+    }
+}
+
+fn compiled_in(support: &Support) -> Check {
+    match &support.types {
+        Err(error) => Check { is_so: None, detail: error.to_string() },
+        Ok(_) if support.is_compiled_in() => Check { is_so: Some(true), detail: "the kernel has the BPF LSM's hooks".to_owned() },
+        Ok(_) => Check { is_so: Some(false), detail: Refusal::NotCompiledIn.to_string() },
+    }
+}
+
+fn active(support: &Support) -> Check {
+    match &support.lsms {
+        Ok(active) if support.is_active() == Some(true) => Check { is_so: Some(true), detail: format!("the kernel asks {}", active.join(",")) },
+        Ok(active) => Check { is_so: Some(false), detail: Refusal::NoBpfLsm { active: active.clone() }.to_string() },
+        Err(error) => Check { is_so: None, detail: error.to_string() },
+    }
+}
+
+impl GuaranteeAnswer {
+    fn of(guarantee: GuaranteeSupport) -> Self {
+        let names = |hooks: &[Hook]| hooks.iter().map(|hook| hook.name()).collect();
+        let (support, missing, why) = match guarantee.level {
+            Level::Full => ("full", Vec::new(), None),
+            Level::Partial { missing } => {
+                let hooks: Vec<_> = missing.iter().map(|(hook, _)| *hook).collect();
+                let why: Vec<_> = missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect();
+                ("partial", names(&hooks), Some(why.join("; ")))
+            }
+            Level::None { why } => ("none", names(&guarantee.hooks), Some(why)),
+        };
+        Self { guarantee: guarantee.guarantee, support, hooks: names(&guarantee.hooks), missing, why }
+    }
+}
+
+fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "kernel       {}", answer.kernel)?;
+    for (question, check) in [("compiled in", &answer.compiled_in), ("active", &answer.active), ("canary", &answer.canary)] {
+        let word = match check.is_so {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "unknown",
+        };
+        writeln!(out, "{question:<12} {word}: {}", check.detail)?;
+    }
+    writeln!(out)?;
+    // One obstacle for all is told once, above.
+    let common = answer.guarantees.first().and_then(|guarantee| guarantee.why.as_ref());
+    let is_common = answer.guarantees.iter().all(|guarantee| guarantee.why.as_ref() == common);
+    for guarantee in &answer.guarantees {
+        writeln!(out, "{:<8} {}", guarantee.support, guarantee.guarantee)?;
+        if let Some(why) = guarantee.why.as_ref().filter(|_| !is_common) {
+            writeln!(out, "         {why}")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! `vs load`: a policy is checked, compiled and put in force, all or nothing.
+
+mod dry_run;
+mod rows;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueHint};
+use serde::Serialize;
+use vs_common::hook::Hook;
+use vs_common::id::Epoch;
+use vs_common::policy_entry::{EpochInfo, Mode};
+
+use super::output::Output;
+use super::{CommandResult, Failure, exit_code, policy_files};
+use crate::audit::control::{self, Caller, ModeChange};
+use crate::audit::printable::Printable;
+use crate::audit::record::ContextName;
+use crate::audit::word::Word;
+use crate::audit::{Announcement, announce};
+use crate::compile::{Rows, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::kernel::attach::{ProgramsError, Sabotage, Session, boot_clock};
+use crate::kernel::object::{EMBEDDED, ObjectError};
+use crate::kernel::support::Support;
+use crate::lock::{Lock, PATIENCE};
+use crate::maps::apply::{self, ApplyError, Wanted, rows_of};
+use crate::maps::store::Store;
+use crate::policy::{Digest, Policy};
+
+/// The arguments of `vs load`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Policy files, together one policy; `-` is standard input, a folder stands for the *.toml in it.
+    #[arg(required = true, value_name = "POLICY", value_hint = ValueHint::AnyPath)]
+    policies: Vec<PathBuf>,
+    /// Record what contexts do to others, and let it pass: every guest in mode observe, whatever the policy says.
+    ///
+    /// The spectator stays one, and what protects the kernel and the enforcement is in force in every mode.
+    #[arg(long)]
+    observe: bool,
+    /// Keep contexts that have processes and are missing or different in the policy as they are.
+    #[arg(long, conflicts_with = "stop")]
+    keep_orphans: bool,
+    /// Stop contexts that have processes and are missing or different in the policy.
+    #[arg(long)]
+    stop: bool,
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// If the kernel refuses a program, print what its verifier said; the same as VS_VERIFIER_LOG=1 in the environment.
+    #[arg(long)]
+    verifier_log: bool,
+    /// For the test suite: leave the program of a hook out.
+    #[arg(long, hide = true, value_name = "HOOK", value_parser = hook_named)]
+    test_without: Vec<Hook>,
+    /// For the test suite: failures that the programs act out.
+    #[arg(long, hide = true, value_name = "BITS", default_value_t = 0)]
+    test_inject: u32,
+}
+
+fn hook_named(name: &str) -> Result<Hook, String> {
+    let found = Hook::ALL.iter().copied().find(|hook| hook.name() == name);
+    found.ok_or_else(|| format!("there is no program for a hook {name}"))
+}
+
+/// What is in force after a load.
+#[derive(Serialize, Debug)]
+struct Answer {
+    epoch: u32,
+    previous_epoch: u32,
+    digest: String,
+    contexts: Vec<ContextAnswer>,
+    hooks: Vec<&'static str>,
+}
+
+#[derive(Serialize, Debug)]
+struct ContextAnswer {
+    name: String,
+    xid: u32,
+    mode: String,
+    proc: String,
+}
+
+/// Loads a policy.
+pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
+    let policy = policy_files::load(&arguments.policies)?;
+    let support = Support::probe();
+    if let Some(refusal) = support.refusal() {
+        return Err(refusal.into());
+    }
+    if arguments.dry_run {
+        return dry_run::run(arguments, &policy, &support, output);
+    }
+    let _lock = Lock::exclusive(PATIENCE)?;
+    let sabotage = Sabotage { injected: arguments.test_inject, without: arguments.test_without.clone() };
+    if sabotage != Sabotage::default() {
+        eprintln!("vs: this load is for tests: some of what it promises is left out");
+    }
+    let mut session = Session::open(EMBEDDED, support, sabotage)?;
+    if session.has_mounted {
+        eprintln!("vs: mounted a bpf file system at /sys/fs/bpf");
+    }
+    let epoch = session.store.epoch()?;
+    let old = rows_of(&session.store, epoch)?;
+    let rows = rows::wanted(arguments, &policy, &old, &mut session.store)?;
+    let info = epoch_info(policy.digest(), &rows)?;
+    let wanted = Wanted { hooks: needed_hooks(&rows), rows, info };
+    let loaded = apply::load(&mut session.store, &mut session.programs, &wanted, boot_clock());
+    let loaded = loaded.inspect_err(|error| print_verifier_log(arguments, error))?;
+    if let Some(leftover) = loaded.leftover {
+        eprintln!("vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it");
+    }
+    announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
+    output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
+    Ok(exit_code::SUCCESS)
+}
+
+fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
+    let contexts = wanted.rows.iter().map(|(xid, rules)| ContextAnswer {
+        name: name_of(rules).into_owned(),
+        xid: xid.0,
+        mode: mode_name(rules.mode).into_owned(),
+        proc: proc_mode_name(rules.proc_mode).into_owned(),
+    });
+    Answer {
+        epoch: new.0,
+        previous_epoch: old.0,
+        digest: digest.to_string(),
+        contexts: contexts.collect(),
+        hooks: wanted.hooks.iter().map(|hook| hook.name()).collect(),
+    }
+}
+
+fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "epoch {} is in force, with {} programs attached", answer.epoch, answer.hooks.len())?;
+    for context in &answer.contexts {
+        writeln!(out, "  {} (xid {}): {}, proc {}", context.name, context.xid, context.mode, context.proc)?;
+    }
+    Ok(())
+}
+
+/// Who loads what now.
+fn epoch_info(digest: Digest, rows: &Rows) -> Result<EpochInfo, Failure> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = now.context("the clock stands before 1970")?.as_nanos();
+    let caller = Caller::current();
+    Ok(EpochInfo {
+        loaded_at: u64::try_from(nanoseconds).context("the clock stands after 2554")?,
+        digest: digest.0,
+        uid: rustix::process::geteuid().as_raw(),
+        loginuid: caller.loginuid.unwrap_or(u32::MAX),
+        contexts: u32::try_from(rows.len()).context("counting contexts")?,
+        reserved: 0,
+    })
+}
+
+/// Prints what the verifier said, if it said something and somebody wants to know.
+fn print_verifier_log(arguments: &Arguments, error: &ApplyError<ProgramsError>) {
+    let is_asked = arguments.verifier_log || std::env::var_os("VS_VERIFIER_LOG") == Some(OsString::from("1"));
+    let cause = match error {
+        ApplyError::NotUndone { cause, .. } => cause,
+        error => error,
+    };
+    if let ApplyError::Programs(ProgramsError::Object(ObjectError::Refused { verifier_log, .. })) = cause {
+        if is_asked {
+            eprintln!("{verifier_log}");
+        }
+    }
+}
+
+fn announce_load(
+    arguments: &Arguments,
+    (old, new): (Epoch, Epoch),
+    policy: &Policy,
+    before: &Rows,
+    wanted: &Wanted,
+) {
+    let files = arguments.policies.iter().map(|path| path.as_os_str().as_bytes());
+    let load = control::Load::new((old.0, new.0), wanted.info.contexts, &policy.digest().0, files);
+    let changes = wanted.rows.iter().filter_map(|(xid, rules)| {
+        let from = before.get(xid).filter(|old| old.generation == rules.generation && old.mode != rules.mode)?;
+        let word = |number: u32| Word::new(Mode::from_number(number).map(Mode::name), number);
+        Some(Announcement::Mode(ModeChange {
+            context: ContextName {
+                xid: Some(xid.0),
+                context: Some(Printable::from_bytes(name_of(rules).as_bytes())),
+                generation: rules.generation.0,
+            },
+            from: word(from.mode),
+            to: word(rules.mode),
+            by: Caller::current(),
+        }))
+    });
+    for announcement in std::iter::once(Announcement::Load(load)).chain(changes) {
+        if let Err(error) = announce(announcement) {
+            eprintln!("vs: {error}");
+        }
+    }
+}

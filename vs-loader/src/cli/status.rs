@@ -1,0 +1,219 @@
+//! `vs status`: what is enforced now, who loaded it, what it denied, and whether something is wrong with it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use vs_common::hook::Hook;
+use vs_common::id::Xid;
+use vs_common::map_name::LAYOUT_VERSION;
+use vs_common::policy_entry::{ContextRules, ContextState, EpochInfo};
+
+use super::output::Output;
+use super::processes::live_processes;
+use super::{CommandResult, Failure, exit_code};
+use crate::audit::time::Time;
+use crate::compile::{Rows, flag_names, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::kernel::pins::Pins;
+use crate::kernel::support::{Refusal, Support};
+use crate::kernel::watch::{HookWatch, State, watch};
+use crate::lock::{Lock, PATIENCE};
+use crate::maps::apply::rows_of;
+use crate::maps::live::LiveStore;
+use crate::maps::store::Store;
+
+mod text;
+
+/// The arguments of `vs status`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Have the kernel count every program's calls for so many seconds; meanwhile each costs a little more.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    calls: Option<u64>,
+}
+
+/// The answer.
+#[derive(Serialize, Debug)]
+struct Answer {
+    /// What is wrong; empty: nothing.
+    alarms: Vec<String>,
+    epoch: u32,
+    layout: u32,
+    policy: Option<PolicyAnswer>,
+    hooks: Vec<HookAnswer>,
+    contexts: Vec<ContextAnswer>,
+}
+
+/// Who loaded what.
+#[derive(Serialize, Debug)]
+struct PolicyAnswer {
+    /// SHA-256 over the files, in hexadecimal.
+    digest: String,
+    /// RFC 3339, UTC.
+    loaded_at: Time,
+    uid: u32,
+    /// Who had logged in; null: nobody.
+    loginuid: Option<u32>,
+}
+
+#[derive(Serialize, Debug)]
+struct HookAnswer {
+    hook: &'static str,
+    guarantee: &'static str,
+    /// Whether the contexts in force need it.
+    needed: bool,
+    /// "attached", "detached", "elsewhere" or "unknown".
+    state: &'static str,
+    /// Counted for `--calls` seconds; null: not counted.
+    calls: Option<u64>,
+    denials: u64,
+    observed: u64,
+    failures: u64,
+    lost: u64,
+    missed: u64,
+}
+
+#[derive(Serialize, Debug)]
+struct ContextAnswer {
+    name: String,
+    xid: u32,
+    generation: u64,
+    mode: String,
+    proc: String,
+    flags: Vec<String>,
+    processes: usize,
+    /// Records that were not written for want of tokens.
+    suppressed: u64,
+    /// Records that found no room.
+    lost: u64,
+    /// Whether it is being stopped.
+    dying: bool,
+}
+
+/// Shows what is enforced.
+pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
+    let support = Support::probe();
+    if !support.missing_capabilities.is_empty() {
+        return Err(Refusal::NotRoot(support.missing_capabilities).into());
+    }
+    // A load is waited for, so that rows, links and the word belong together; counting goes on without the lock.
+    let lock = Lock::shared(PATIENCE)?;
+    let store = LiveStore::open()?;
+    let epoch = store.epoch()?;
+    let rows = rows_of(&store, epoch)?;
+    let live = live_processes(&store)?;
+    let contexts = contexts(&store, &rows, &live)?;
+    let policy = store.epoch_info(epoch)?.map(PolicyAnswer::of);
+    let types = support.types.as_ref().map_err(|error| Refusal::Layout(error.clone()))?;
+    let pins = Pins::default();
+    let look = |counting| watch(&pins, types, epoch, counting);
+    let mut watched = look(None)?;
+    drop(lock);
+    if let Some(seconds) = arguments.calls {
+        watched = look(Some(Duration::from_secs(seconds)))?;
+    }
+    let needed = needed_hooks(&rows);
+    let mut hooks = Vec::new();
+    for (hook, watch) in &watched {
+        hooks.push(HookAnswer::of(*hook, watch, needed.contains(hook), &store)?);
+    }
+    let mut alarms = alarms(&support, &watched, &needed, policy.is_some());
+    for (xid, count) in live.iter().filter(|(xid, _)| !rows.contains_key(xid)) {
+        alarms.push(format!("{count} processes carry xid {xid}, which no policy names; see vs ps"));
+    }
+    let answer = Answer { alarms, epoch: epoch.0, layout: LAYOUT_VERSION, policy, hooks, contexts };
+    output.answer(&answer, text::print)?;
+    Ok(if answer.alarms.is_empty() { exit_code::SUCCESS } else { exit_code::ENFORCEMENT_INCOMPLETE })
+}
+
+/// What is wrong with what should be in force.
+fn alarms(
+    support: &Support,
+    watched: &BTreeMap<Hook, HookWatch>,
+    needed: &[Hook],
+    is_author_known: bool,
+) -> Vec<String> {
+    let mut alarms = Vec::new();
+    match support.is_active() {
+        Some(true) => {}
+        Some(false) => alarms.push("the kernel does not ask the BPF LSM: nothing is enforced".to_owned()),
+        None => alarms.push("cannot tell whether the kernel asks the BPF LSM".to_owned()),
+    }
+    for (hook, watch) in watched {
+        let name = hook.name();
+        let guarantee = hook.info().guarantee;
+        match &watch.state {
+            State::Attached if watch.missed > 0 => {
+                alarms.push(format!("{name} was not asked {} times, to avoid recursion ({guarantee})", watch.missed));
+            }
+            State::Attached => {}
+            _ if !needed.contains(hook) => {}
+            State::Detached => {
+                alarms.push(format!("{name} is not attached, so {guarantee} are open; load the policy again"));
+            }
+            State::Elsewhere => {
+                alarms.push(format!("the pin of {name} is not attached to that hook; load the policy again"));
+            }
+            State::Unknown(error) => alarms.push(format!("cannot tell whether {name} is attached: {error}")),
+        }
+    }
+    if !is_author_known {
+        alarms.push("nothing is recorded of who loaded the policy; load it again".to_owned());
+    }
+    alarms
+}
+
+impl PolicyAnswer {
+    fn of(info: EpochInfo) -> Self {
+        Self {
+            digest: crate::policy::Digest(info.digest).to_string(),
+            loaded_at: Time::from_nanoseconds(info.loaded_at.into()),
+            uid: info.uid,
+            loginuid: Some(info.loginuid).filter(|uid| *uid != u32::MAX),
+        }
+    }
+}
+
+impl HookAnswer {
+    fn of(hook: Hook, watch: &HookWatch, needed: bool, store: &dyn Store) -> Result<Self, Failure> {
+        let counters = store.hook_counters(hook)?;
+        Ok(Self {
+            hook: hook.name(),
+            guarantee: hook.info().guarantee,
+            needed,
+            state: match watch.state {
+                State::Attached => "attached",
+                State::Detached => "detached",
+                State::Elsewhere => "elsewhere",
+                State::Unknown(_) => "unknown",
+            },
+            calls: watch.calls,
+            denials: counters.denials,
+            observed: counters.observed,
+            failures: counters.failures,
+            lost: counters.lost,
+            missed: watch.missed,
+        })
+    }
+}
+
+fn contexts(store: &LiveStore, rows: &Rows, live: &BTreeMap<Xid, usize>) -> Result<Vec<ContextAnswer>, Failure> {
+    let states: BTreeMap<Xid, ContextState> = store.context_states()?.into_iter().collect();
+    let answer = |(xid, rules): (&Xid, &ContextRules)| {
+        let state = states.get(xid).copied().unwrap_or_default();
+        ContextAnswer {
+            name: name_of(rules).into_owned(),
+            xid: xid.0,
+            generation: rules.generation.0,
+            mode: mode_name(rules.mode).into_owned(),
+            proc: proc_mode_name(rules.proc_mode).into_owned(),
+            flags: flag_names(rules.flags).into_iter().map(Into::into).collect(),
+            processes: live.get(xid).copied().unwrap_or_default(),
+            suppressed: state.suppressed,
+            lost: state.lost,
+            dying: state.is_dying != 0,
+        }
+    };
+    Ok(rows.iter().map(answer).collect())
+}

@@ -1,0 +1,201 @@
+//! What the kernel shall hold under a policy: every context's row, sorted, printable, comparable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use vs_common::hook::Hook;
+use vs_common::id::{Generation, Xid};
+use vs_common::limits::MAX_CONTEXTS;
+use vs_common::policy_entry::{ContextRules, context_flag};
+
+use super::context::{
+    SPECTATOR_NAME, context_rules, flag_names, mode_name, name_of, proc_mode_name, spectator_rules,
+};
+use super::needs::needed_hooks;
+use crate::policy::Policy;
+
+/// The rows of one epoch.
+pub type Rows = BTreeMap<Xid, ContextRules>;
+
+/// What is in force before a load.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'k> {
+    /// The rows in force.
+    pub rows: &'k Rows,
+    /// Above every generation ever given, also to contexts that are gone.
+    pub next_generation: Generation,
+}
+
+impl Known<'_> {
+    /// Nothing was ever loaded.
+    pub const NOTHING: Known<'static> = {
+        static NO_ROWS: Rows = Rows::new();
+        Known { rows: &NO_ROWS, next_generation: Generation(1) }
+    };
+}
+
+/// Why a valid policy does not fit what is in force.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Names of dynamic contexts, all that are taken.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    NamesTaken(Vec<NameTaken>),
+    /// More rows than the maps hold.
+    #[error(
+        "with the dynamic contexts in force there would be {0} contexts, and there can be {MAX_CONTEXTS}; remove some, see `vs context list`"
+    )]
+    TooManyContexts(usize),
+    /// Every generation has been given.
+    #[error("no generation is left to give to a new context; unload and load again")]
+    NoGeneration,
+}
+
+/// A policy gives a context the name that a dynamic context has.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "context {name} (xid {xid}) would have the name of a dynamic context (xid {taken_by}); rename it, or remove that one with `vs context remove {name}`"
+)]
+pub struct NameTaken {
+    /// The name.
+    pub name: String,
+    /// The number that the policy gives.
+    pub xid: Xid,
+    /// The dynamic context's number.
+    pub taken_by: Xid,
+}
+
+/// The rows that a policy comes to.
+///
+/// Every row has a name of its own, and generations are never given twice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MapEntries {
+    pub(super) rows: Rows,
+    next_generation: Generation,
+}
+
+/// Compiles a policy to the rows of the next epoch.
+///
+/// - A context that is in force with the same number and the same name keeps its generation: its processes go on. Every other one gets
+///   a new generation, in the order of the numbers.
+/// - Dynamic contexts are no policy's: their rows are carried over. The second lock on `/proc` is for all contexts, so for them too.
+///
+/// Whether processes that are alive allow it is another question: [`super::reload_conflicts`].
+///
+/// # Errors
+/// What is in force does not allow for it.
+pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, CompileError> {
+    let highest = known.rows.values().map(|rules| rules.generation).max().unwrap_or_default();
+    let lock = if policy.proc_lock().value() { context_flag::PROC_LOCK } else { 0 };
+    let mut generations = Generations { known: known.rows, next: known.next_generation.max(after(highest)?) };
+    let mut rows: Rows = known
+        .rows
+        .iter()
+        .filter(|(_, rules)| rules.flags & context_flag::DYNAMIC != 0)
+        .map(|(xid, rules)| {
+            let flags = rules.flags & !(context_flag::ORPHAN | context_flag::PROC_LOCK) | lock;
+            (*xid, ContextRules { flags, ..*rules })
+        })
+        .collect();
+    let taken = taken_names(policy, &rows);
+    if !taken.is_empty() {
+        return Err(CompileError::NamesTaken(taken));
+    }
+    if let Some(spectator) = policy.spectator() {
+        let generation = generations.of(Xid::SPECTATOR, SPECTATOR_NAME)?;
+        rows.insert(Xid::SPECTATOR, spectator_rules(spectator, generation, lock));
+    }
+    for context in policy.contexts() {
+        let xid = context.xid().value();
+        let generation = generations.of(xid, context.name().as_str())?;
+        rows.insert(xid, context_rules(context, generation, lock));
+    }
+    MapEntries { rows, next_generation: generations.next }.checked()
+}
+
+/// The names that both policy and a dynamic context have.
+fn taken_names(policy: &Policy, dynamic: &Rows) -> Vec<NameTaken> {
+    let names: BTreeMap<_, _> = dynamic.iter().map(|(xid, rules)| (name_of(rules), *xid)).collect();
+    let taken = policy.contexts().filter_map(|context| {
+        let name = context.name().as_str();
+        let taken_by = *names.get(name)?;
+        Some(NameTaken { name: name.to_owned(), xid: context.xid().value(), taken_by })
+    });
+    taken.collect()
+}
+
+/// The generation after this one.
+fn after(generation: Generation) -> Result<Generation, CompileError> {
+    generation.0.checked_add(1).map(Generation).ok_or(CompileError::NoGeneration)
+}
+
+/// Gives each context its generation.
+struct Generations<'k> {
+    known: &'k Rows,
+    next: Generation,
+}
+
+impl Generations<'_> {
+    fn of(&mut self, xid: Xid, name: &str) -> Result<Generation, CompileError> {
+        match self.known.get(&xid) {
+            Some(rules) if name_of(rules) == name => Ok(rules.generation),
+            _ => {
+                let generation = self.next;
+                self.next = after(generation)?;
+                Ok(generation)
+            }
+        }
+    }
+}
+
+impl MapEntries {
+    /// The rows, by number.
+    pub const fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// Above every generation given, these rows' included: what the next load starts from.
+    pub const fn next_generation(&self) -> Generation {
+        self.next_generation
+    }
+
+    /// The hooks that must be attached for these rows, in the order of their numbers.
+    pub fn needed_hooks(&self) -> Vec<Hook> {
+        needed_hooks(&self.rows)
+    }
+
+    /// The same with other rows.
+    pub(super) fn with_rows(&self, rows: Rows) -> Self {
+        Self { rows, next_generation: self.next_generation }
+    }
+
+    /// Itself, if the maps can hold it.
+    pub(super) fn checked(self) -> Result<Self, CompileError> {
+        let names: BTreeSet<_> = self.rows.values().map(name_of).collect();
+        debug_assert_eq!(names.len(), self.rows.len(), "every row has a name of its own");
+        if self.rows.len() > MAX_CONTEXTS as usize {
+            return Err(CompileError::TooManyContexts(self.rows.len()));
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Display for MapEntries {
+    /// One row a line, by number, every field with its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (xid, rules) in &self.rows {
+            let flags = flag_names(rules.flags).join("+");
+            writeln!(
+                f,
+                "xid {xid} generation {} name {} mode {} proc {} flags {} records_per_second {} record_burst {}",
+                rules.generation.0,
+                name_of(rules).escape_debug(),
+                mode_name(rules.mode),
+                proc_mode_name(rules.proc_mode),
+                if flags.is_empty() { "-" } else { &flags },
+                rules.records_per_second,
+                rules.record_burst,
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! Which hooks some rows need: what no context needs stays detached and costs nothing.
+
+use vs_common::hook::{Hook, Need};
+use vs_common::id::{ContextKind, Xid};
+use vs_common::policy_entry::{ContextRules, ProcMode, context_flag};
+
+use super::entries::Rows;
+
+/// Whether this row alone needs the hooks of that kind.
+///
+/// A number for which there is no word here was written by a newer loader; what it means cannot be told, so it needs all there is.
+fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
+    let is_locked = rules.flags & context_flag::PROC_LOCK != 0;
+    let is_plain =
+        !matches!(ProcMode::from_number(rules.proc_mode), Some(ProcMode::Pidns | ProcMode::Hidepid));
+    let is_spectator = matches!(xid.kind(), ContextKind::Spectator);
+    match need {
+        Need::Always => true,
+        Need::HostTree => is_plain || is_spectator || is_locked,
+        // The spectator may see every process, so nothing is hidden from it.
+        Need::HostProc => (is_plain && !is_spectator) || is_locked,
+    }
+}
+
+/// The contexts because of which the hooks of that kind are attached; for [`Need::Always`] all of them.
+pub fn rows_in_need(need: Need, rows: &Rows) -> Vec<Xid> {
+    rows.iter().filter(|(xid, rules)| is_in_need(need, **xid, rules)).map(|(xid, _)| *xid).collect()
+}
+
+/// The hooks that must be attached for these rows, in the order of their numbers.
+///
+/// Hooks of [`Need::Always`] are there without any row too: what is loaded keeps the enforcement out of reach.
+pub fn needed_hooks(rows: &Rows) -> Vec<Hook> {
+    let is_needed = |need| need == Need::Always || !rows_in_need(need, rows).is_empty();
+    Hook::ALL.iter().copied().filter(|hook| is_needed(hook.info().need)).collect()
+}

@@ -1,0 +1,446 @@
+//! The running kernel's types, as far as the loader asks about them: where a member lies, whether a function exists, how many
+//! arguments it has.
+//!
+//! A full BTF library builds an index of every name: 0.1 s of a fast processor, for two dozen questions. This reads the table once
+//! and answers from the bytes. Nothing in the bytes is trusted: every read is bounded, and anything that does not fit is an error,
+//! never a wrong offset. Format: `Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`.
+
+use std::collections::HashMap;
+
+/// The bytes are no BTF that this reader understands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("malformed BTF at byte {at}: {what}")]
+pub struct BtfError {
+    /// Where in the bytes.
+    pub at: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+/// `BTF_MAGIC`, in the byte order of this machine: another order means another machine's BTF.
+const MAGIC: u16 = 0xeb9f;
+/// The kinds of `include/uapi/linux/btf.h` that are looked at.
+mod kind {
+    pub(super) const STRUCT: u32 = 4;
+    pub(super) const UNION: u32 = 5;
+    pub(super) const TYPEDEF: u32 = 8;
+    pub(super) const VOLATILE: u32 = 9;
+    pub(super) const CONST: u32 = 10;
+    pub(super) const RESTRICT: u32 = 11;
+    pub(super) const FUNC: u32 = 12;
+    pub(super) const FUNC_PROTO: u32 = 13;
+    pub(super) const TYPE_TAG: u32 = 18;
+}
+/// Bytes of `struct btf_type`: name, info, size or type.
+const TYPE_SIZE: usize = 12;
+/// Bytes of `struct btf_member`: name, type, offset.
+const MEMBER_SIZE: usize = 12;
+/// How deep structures may be nested and typedefs chained: far beyond the kernel's, and an end to a loop in bad bytes.
+const MAX_DEPTH: u32 = 32;
+
+/// A parsed table of types.
+pub struct KernelTypes {
+    bytes: Vec<u8>,
+    /// Where the strings begin and end.
+    strings: (usize, usize),
+    /// Where each type begins, by id; id 0 is `void`.
+    types: Vec<usize>,
+    /// Functions by name: the ids of their types.
+    functions: HashMap<Vec<u8>, u32>,
+}
+
+impl std::fmt::Debug for KernelTypes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelTypes").field("types", &self.types.len()).finish_non_exhaustive()
+    }
+}
+
+/// One type's fixed part.
+#[derive(Clone, Copy)]
+struct Header {
+    at: usize,
+    name: u32,
+    kind: u32,
+    /// `vlen`: members, arguments.
+    count: usize,
+    /// Bit 31: members' offsets carry the size of a bit field.
+    has_bit_fields: bool,
+    /// `type`, or the size of a structure.
+    referred: u32,
+}
+
+impl KernelTypes {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// The bytes are cut short, of another byte order, or hold a kind that is unknown: its size is, too, and with it all after it.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
+        let header = bytes.get(..24).ok_or(BtfError { at: 0, what: "no header" })?;
+        if u16::from_ne_bytes([header[0], header[1]]) != MAGIC {
+            return Err(BtfError { at: 0, what: "no magic number" });
+        }
+        if header[2] != 1 {
+            return Err(BtfError { at: 2, what: "unknown version" });
+        }
+        let field = |at| word(&bytes, at).and_then(to_usize);
+        let (base, types_at, types_len) = (field(4)?, field(8)?, field(12)?);
+        let (strings_at, strings_len) = (field(16)?, field(20)?);
+        let within = |offset: usize, len: usize, what| {
+            let begin = base.checked_add(offset).ok_or(BtfError { at: base, what })?;
+            let end = begin.checked_add(len).ok_or(BtfError { at: begin, what })?;
+            if end > bytes.len() { Err(BtfError { at: begin, what }) } else { Ok((begin, end)) }
+        };
+        let (begin, end) = within(types_at, types_len, "types end behind the end")?;
+        let strings = within(strings_at, strings_len, "strings end behind the end")?;
+        let mut table = Self { strings, types: vec![0], functions: HashMap::new(), bytes };
+        table.index(begin, end)?;
+        Ok(table)
+    }
+
+    fn index(&mut self, begin: usize, end: usize) -> Result<(), BtfError> {
+        let mut at = begin;
+        while at < end {
+            let header = self.header_at(at)?;
+            let id = u32::try_from(self.types.len()).map_err(|_| BtfError { at, what: "too many types" })?;
+            self.types.push(at);
+            if header.kind == kind::FUNC {
+                self.functions.insert(self.string(header.name)?.to_vec(), id);
+            }
+            at += TYPE_SIZE + tail_size(&header)?;
+        }
+        if at == end { Ok(()) } else { Err(BtfError { at, what: "the last type is cut short" }) }
+    }
+
+    fn header_at(&self, at: usize) -> Result<Header, BtfError> {
+        let info = word(&self.bytes, at + 4)?;
+        Ok(Header {
+            at,
+            name: word(&self.bytes, at)?,
+            kind: (info >> 24) & 0x1f,
+            count: to_usize(info & 0xffff)?,
+            has_bit_fields: info >> 31 == 1,
+            referred: word(&self.bytes, at + 8)?,
+        })
+    }
+
+    fn header(&self, id: u32) -> Result<Header, BtfError> {
+        let at = self.types.get(to_usize(id)?).copied().filter(|at| *at != 0);
+        self.header_at(at.ok_or(BtfError { at: 0, what: "reference to no type" })?)
+    }
+
+    /// The string at an offset, without its zero.
+    fn string(&self, offset: u32) -> Result<&[u8], BtfError> {
+        let at = self.strings.0.saturating_add(to_usize(offset)?);
+        let text = self.bytes.get(at..self.strings.1).unwrap_or_default();
+        let end = text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
+        Ok(&text[..end])
+    }
+
+    /// The id of a function's type, by which the kernel names what a program is attached to; `None`: the kernel has no such
+    /// function.
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        self.functions.get(name.as_bytes()).copied()
+    }
+
+    /// How many arguments a function has; `None`: there is no such function.
+    ///
+    /// # Errors
+    /// The function's type is malformed.
+    pub fn argument_count(&self, function: &str) -> Result<Option<usize>, BtfError> {
+        let Some(id) = self.function_id(function) else { return Ok(None) };
+        let prototype = self.header(self.header(id)?.referred)?;
+        if prototype.kind != kind::FUNC_PROTO {
+            return Err(BtfError { at: prototype.at, what: "function without a prototype" });
+        }
+        Ok(Some(prototype.count))
+    }
+
+    /// Where a member lies in a structure, in bytes; `None`: there is no such structure, or none of that name has the member.
+    ///
+    /// Dots descend into embedded structures, and anonymous structures and unions are looked through: from 6.18 on `file.f_path`
+    /// lies in one.
+    ///
+    /// # Errors
+    /// The types are malformed, or the member is a bit field, which has no address.
+    pub fn offset(&self, structure: &str, member: &str) -> Result<Option<u64>, BtfError> {
+        for at in &self.types[1..] {
+            let header = self.header_at(*at)?;
+            // A name may be that of several structures: a driver's private `path` is no reason to miss the kernel's.
+            if header.kind == kind::STRUCT && self.string(header.name)? == structure.as_bytes() {
+                if let Some(offset) = self.descend(header, member)? {
+                    return Ok(Some(offset));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn descend(&self, structure: Header, path: &str) -> Result<Option<u64>, BtfError> {
+        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let Some((bits, id)) = self.member(structure, first.as_bytes(), MAX_DEPTH)? else { return Ok(None) };
+        if bits % 8 != 0 {
+            return Err(BtfError { at: structure.at, what: "the member is a bit field" });
+        }
+        let Some(rest) = rest else { return Ok(Some(bits / 8)) };
+        let Some(inner) = self.embedded(id)? else { return Ok(None) };
+        Ok(self.descend(inner, rest)?.map(|offset| bits / 8 + offset))
+    }
+
+    /// A member's offset in bits and its type.
+    fn member(&self, structure: Header, wanted: &[u8], depth: u32) -> Result<Option<(u64, u32)>, BtfError> {
+        if depth == 0 {
+            return Err(BtfError { at: structure.at, what: "structures nested without end" });
+        }
+        for index in 0..structure.count {
+            let at = structure.at + TYPE_SIZE + MEMBER_SIZE * index;
+            let (name, id, place) = (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
+            let (bits, width) =
+                if structure.has_bit_fields { (place & 0xff_ffff, place >> 24) } else { (place, 0) };
+            let name = self.string(name)?;
+            if name == wanted {
+                if width != 0 {
+                    return Err(BtfError { at, what: "the member is a bit field" });
+                }
+                return Ok(Some((u64::from(bits), id)));
+            }
+            if name.is_empty() {
+                let Some(inner) = self.embedded(id)? else { continue };
+                if let Some((inner_bits, id)) = self.member(inner, wanted, depth - 1)? {
+                    return Ok(Some((u64::from(bits) + inner_bits, id)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The structure or union that a type is, once typedefs and qualifiers are taken off; `None`: it is something else, a pointer
+    /// for instance, behind which other memory lies.
+    fn embedded(&self, mut id: u32) -> Result<Option<Header>, BtfError> {
+        for _ in 0..MAX_DEPTH {
+            if id == 0 {
+                return Ok(None);
+            }
+            let header = self.header(id)?;
+            match header.kind {
+                kind::STRUCT | kind::UNION => return Ok(Some(header)),
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = header.referred,
+                _ => return Ok(None),
+            }
+        }
+        Err(BtfError { at: 0, what: "typedefs chained without end" })
+    }
+}
+
+/// Bytes that follow a type's fixed part.
+fn tail_size(header: &Header) -> Result<usize, BtfError> {
+    Ok(match header.kind {
+        // int, var, declaration tag
+        1 | 14 | 17 => 4,
+        // pointer, forward, typedef, qualifiers, function, float, type tag
+        2 | 7..=12 | 16 | 18 => 0,
+        // array
+        3 => 12,
+        // structure, union, section, enum64
+        4 | 5 | 15 | 19 => 12 * header.count,
+        // enum, function prototype
+        6 | 13 => 8 * header.count,
+        _ => return Err(BtfError { at: header.at, what: "unknown kind of type" }),
+    })
+}
+
+fn word(bytes: &[u8], at: usize) -> Result<u32, BtfError> {
+    let end = at.saturating_add(4);
+    match bytes.get(at..end) {
+        Some(&[a, b, c, d]) => Ok(u32::from_ne_bytes([a, b, c, d])),
+        _ => Err(BtfError { at, what: "the end" }),
+    }
+}
+
+fn to_usize(number: u32) -> Result<usize, BtfError> {
+    usize::try_from(number).map_err(|_| BtfError { at: 0, what: "too large for this machine" })
+}
+
+/// Builds BTF by hand, for tests.
+#[cfg(test)]
+pub(super) mod blob {
+    /// A table under construction.
+    pub(in crate::kernel) struct Blob {
+        types: Vec<u32>,
+        strings: Vec<u8>,
+        next: u32,
+    }
+
+    impl Blob {
+        pub(in crate::kernel) fn new() -> Self {
+            Self { types: Vec::new(), strings: vec![0], next: 1 }
+        }
+
+        pub(in crate::kernel) fn name(&mut self, name: &str) -> u32 {
+            if name.is_empty() {
+                return 0;
+            }
+            let at = u32::try_from(self.strings.len()).unwrap();
+            self.strings.extend(name.as_bytes());
+            self.strings.push(0);
+            at
+        }
+
+        /// Appends a type and gives its id.
+        pub(in crate::kernel) fn add(&mut self, name: &str, info: u32, referred: u32, tail: &[u32]) -> u32 {
+            let name = self.name(name);
+            self.types.extend([name, info, referred]);
+            self.types.extend(tail);
+            self.next += 1;
+            self.next - 1
+        }
+
+        pub(in crate::kernel) fn int(&mut self) -> u32 {
+            self.add("int", 1 << 24, 4, &[32])
+        }
+
+        pub(in crate::kernel) fn pointer(&mut self, to: u32) -> u32 {
+            self.add("", 2 << 24, to, &[])
+        }
+
+        pub(in crate::kernel) fn typedef(&mut self, name: &str, of: u32) -> u32 {
+            self.add(name, 8 << 24, of, &[])
+        }
+
+        /// A structure (kind 4) or union (kind 5) of members (name, type, offset in bits).
+        pub(in crate::kernel) fn aggregate(&mut self, kind: u32, name: &str, members: &[(&str, u32, u32)]) -> u32 {
+            let tail: Vec<u32> = members.iter().flat_map(|(name, id, bits)| [self.name(name), *id, *bits]).collect();
+            self.add(name, kind << 24 | u32::try_from(members.len()).unwrap(), 64, &tail)
+        }
+
+        pub(in crate::kernel) fn structure(&mut self, name: &str, members: &[(&str, u32, u32)]) -> u32 {
+            self.aggregate(4, name, members)
+        }
+
+        pub(in crate::kernel) fn function(&mut self, name: &str, arguments: u32) -> u32 {
+            let tail: Vec<u32> = (0..arguments).flat_map(|_| [0, 1]).collect();
+            let prototype = self.add("", 13 << 24 | arguments, 1, &tail);
+            self.add(name, 12 << 24, prototype, &[])
+        }
+
+        pub(in crate::kernel) fn bytes(&self) -> Vec<u8> {
+            let types = u32::try_from(4 * self.types.len()).unwrap();
+            let strings = u32::try_from(self.strings.len()).unwrap();
+            let mut bytes = Vec::from(0xeb9f_u16.to_ne_bytes());
+            bytes.extend([1, 0]);
+            for word in [24, 0, types, types, strings].iter().chain(&self.types) {
+                bytes.extend(word.to_ne_bytes());
+            }
+            bytes.extend(&self.strings);
+            bytes
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blob::Blob;
+    use super::*;
+
+    fn parse(blob: &Blob) -> KernelTypes {
+        KernelTypes::parse(blob.bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_member_lies_at_its_offset_in_bytes() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        blob.structure("task_struct", &[("state", int, 0), ("pid", int, 320)]);
+        let types = parse(&blob);
+        assert_eq!(types.offset("task_struct", "pid"), Ok(Some(40)));
+        assert_eq!(types.offset("task_struct", "tgid"), Ok(None));
+        assert_eq!(types.offset("mm_struct", "pid"), Ok(None));
+    }
+
+    #[test]
+    fn anonymous_structures_and_unions_are_looked_through() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        let inner = blob.structure("", &[("pad", int, 0), ("f_path", int, 32)]);
+        let union = blob.aggregate(5, "", &[("other", int, 0), ("", inner, 64)]);
+        blob.structure("file", &[("f_count", int, 0), ("", union, 128)]);
+        assert_eq!(parse(&blob).offset("file", "f_path"), Ok(Some((128 + 64 + 32) / 8)));
+    }
+
+    #[test]
+    fn dots_descend_through_typedefs_and_stop_at_pointers() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        let path = blob.structure("path", &[("mnt", int, 0), ("dentry", int, 64)]);
+        let alias = blob.typedef("path_t", path);
+        let pointer = blob.pointer(path);
+        blob.structure("file", &[("f_path", alias, 192), ("elsewhere", pointer, 256)]);
+        let types = parse(&blob);
+        assert_eq!(types.offset("file", "f_path.dentry"), Ok(Some(32)));
+        assert_eq!(types.offset("file", "elsewhere.dentry"), Ok(None));
+        assert_eq!(types.offset("file", "f_path.dentry.more"), Ok(None));
+    }
+
+    #[test]
+    fn a_namesake_without_the_member_does_not_hide_the_structure_that_has_it() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        blob.structure("path", &[("driver_private", int, 0)]);
+        blob.structure("path", &[("mnt", int, 0), ("dentry", int, 64)]);
+        assert_eq!(parse(&blob).offset("path", "dentry"), Ok(Some(8)));
+    }
+
+    #[test]
+    fn a_bit_field_is_an_error_and_its_whole_neighbour_is_not() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        let (whole, bits) = (blob.name("whole"), blob.name("bits"));
+        blob.add("flags", 1 << 31 | 4 << 24 | 2, 8, &[whole, int, 32, bits, int, 3 << 24 | 5]);
+        let types = parse(&blob);
+        assert_eq!(types.offset("flags", "whole"), Ok(Some(4)));
+        assert_eq!(types.offset("flags", "bits").unwrap_err().what, "the member is a bit field");
+    }
+
+    #[test]
+    fn functions_are_found_by_name_and_their_arguments_counted() {
+        let mut blob = Blob::new();
+        blob.int();
+        let id = blob.function("bpf_lsm_inode_setattr", 3);
+        let types = parse(&blob);
+        assert_eq!(types.function_id("bpf_lsm_inode_setattr"), Some(id));
+        assert_eq!(types.argument_count("bpf_lsm_inode_setattr"), Ok(Some(3)));
+        assert_eq!(types.argument_count("bpf_lsm_absent"), Ok(None));
+    }
+
+    #[test]
+    fn typedefs_that_form_a_loop_end() {
+        let mut blob = Blob::new();
+        let loops = blob.typedef("a", 2);
+        assert_eq!(blob.typedef("b", loops), 2);
+        blob.structure("file", &[("f_path", loops, 0)]);
+        assert!(parse(&blob).offset("file", "f_path.dentry").is_err());
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_survived() {
+        let mut blob = Blob::new();
+        let int = blob.int();
+        let inner = blob.structure("", &[("dentry", int, 32)]);
+        blob.structure("file", &[("", inner, 64)]);
+        blob.function("bpf_lsm_bpf", 3);
+        let bytes = blob.bytes();
+        for end in 0..bytes.len() {
+            assert!(KernelTypes::parse(bytes[..end].to_vec()).is_err(), "cut at {end}");
+        }
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                // Any answer will do; none may panic or run for ever.
+                if let Ok(types) = KernelTypes::parse(changed) {
+                    let _ = types.offset("file", "dentry");
+                    let _ = types.argument_count("bpf_lsm_bpf");
+                }
+            }
+        }
+    }
+}

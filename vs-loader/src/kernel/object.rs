@@ -1,0 +1,209 @@
+//! The eBPF object: its maps are made or found again by their pins, its programs are loaded one by one.
+
+use std::fmt::Write;
+
+use aya::programs::links::FdLink;
+use aya::programs::{Lsm, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
+use sha2::{Digest, Sha256};
+use vs_common::hook::Hook;
+use vs_common::kernel_layout::global;
+use vs_common::map_name;
+
+use super::layout::Layout;
+use super::pins::Pins;
+
+/// The object that this loader was built with.
+pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vs-ebpf.o"));
+
+/// Why the object, or one of its programs, could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// The kernel's types, as aya reads them.
+    #[error("cannot read the kernel's type information: {0}")]
+    Btf(#[from] aya::BtfError),
+    /// The object or its maps.
+    #[error("cannot load the eBPF object: {}", chain(.0))]
+    Object(#[from] aya::EbpfError),
+    /// The object has no such program: it and this loader were not built from the same sources.
+    #[error("the eBPF object has no program {}; build vs again with `cargo xtask build`", .0.name())]
+    NoProgram(Hook),
+    /// The kernel refused a program.
+    #[error("the kernel refused the program {}: {cause}; run again with --verifier-log to see why", .hook.name())]
+    Refused {
+        /// Its hook.
+        hook: Hook,
+        /// The kernel's answer.
+        cause: std::io::Error,
+        /// What the verifier said: long, and for the program's author.
+        verifier_log: String,
+    },
+    /// Something else about a program.
+    #[error("cannot {action} the program {}: {}", .hook.name(), chain(.cause))]
+    Program {
+        /// Its hook.
+        hook: Hook,
+        /// What was tried.
+        action: &'static str,
+        /// What went wrong.
+        cause: ProgramError,
+    },
+    /// A link could not be pinned.
+    #[error("cannot pin the link to {}: {}", .hook.name(), chain(.cause))]
+    Pin {
+        /// Its hook.
+        hook: Hook,
+        /// What went wrong.
+        cause: aya::pin::PinError,
+    },
+}
+
+/// aya's messages name the call, and what the kernel answered only in their source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What is loaded: the object's bytes, and the values of its globals on this kernel.
+#[derive(Clone, Debug)]
+pub struct Source<'s> {
+    /// The ELF file.
+    pub bytes: &'s [u8],
+    /// What the running kernel looks like.
+    pub layout: Layout,
+    /// Failures that the programs act out, for tests ([`vs_common::kernel_layout::inject`]); 0 otherwise.
+    pub injected: u32,
+}
+
+impl Source<'_> {
+    /// Tells two sources apart whose programs differ: a digest over all that goes into them, in hexadecimal digits.
+    pub fn identity(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.bytes);
+        for (name, offset) in &self.layout.offsets {
+            hash.update(name);
+            hash.update(offset.to_ne_bytes());
+        }
+        for (name, value) in self.layout.switches() {
+            hash.update(name);
+            hash.update(value.to_ne_bytes());
+        }
+        hash.update(self.injected.to_ne_bytes());
+        hash.finalize().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Loads the object without its programs. With pins its maps are those pinned there, and those that are missing are made and
+    /// pinned; without, all are made and go away with the object.
+    ///
+    /// # Errors
+    /// The object is not ours, or the kernel refused.
+    pub fn load(&self, pins: Option<&Pins>) -> Result<Object, ObjectError> {
+        let btf = Btf::from_sys_fs()?;
+        let mut loader = EbpfLoader::new();
+        // aya has no type for task storage; we only need its descriptor.
+        loader.btf(Some(&btf)).allow_unsupported_maps();
+        for (name, offset) in &self.layout.offsets {
+            loader.override_global(name, offset, true);
+        }
+        for (name, value) in self.layout.switches() {
+            loader.override_global(name, value, true);
+        }
+        loader.override_global(global::INJECT, &self.injected, true);
+        if let Some(pins) = pins {
+            for name in map_name::ALL {
+                loader.map_pin_path(name, pins.map(name));
+            }
+        }
+        Ok(Object { ebpf: loader.load(self.bytes)?, btf })
+    }
+}
+
+/// The object in the kernel. Dropped, it detaches what is not pinned.
+#[derive(Debug)]
+pub struct Object {
+    ebpf: Ebpf,
+    btf: Btf,
+}
+
+impl Object {
+    pub(crate) const fn ebpf(&self) -> &Ebpf {
+        &self.ebpf
+    }
+
+    fn program(&mut self, hook: Hook) -> Result<&mut Lsm, ObjectError> {
+        let program = self.ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))?;
+        program.try_into().map_err(|cause| ObjectError::Program { hook, action: "find", cause })
+    }
+
+    /// Has the verifier check a program and keeps it, attached to nothing.
+    ///
+    /// # Errors
+    /// The kernel refused it.
+    pub fn verify(&mut self, hook: Hook) -> Result<(), ObjectError> {
+        let program = self.ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))?;
+        let program: &mut Lsm =
+            program.try_into().map_err(|cause| ObjectError::Program { hook, action: "find", cause })?;
+        program.load(hook.name(), &self.btf).map_err(|cause| match cause {
+            ProgramError::LoadError { io_error, verifier_log } => {
+                ObjectError::Refused { hook, cause: io_error, verifier_log: verifier_log.to_string() }
+            }
+            cause => ObjectError::Program { hook, action: "load", cause },
+        })
+    }
+
+    /// Attaches a program that was verified, for as long as this object lives.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn attach(&mut self, hook: Hook) -> Result<(), ObjectError> {
+        let attached = self.program(hook)?.attach();
+        attached.map(drop).map_err(|cause| ObjectError::Program { hook, action: "attach", cause })
+    }
+
+    /// Attaches a program that was verified, for as long as its link stays pinned.
+    ///
+    /// # Errors
+    /// The kernel refused; nothing stays attached.
+    pub fn attach_pinned(&mut self, hook: Hook, path: &std::path::Path) -> Result<(), ObjectError> {
+        let failed = |action| move |cause| ObjectError::Program { hook, action, cause };
+        let program = self.program(hook)?;
+        let link = program.attach().map_err(failed("attach"))?;
+        let link = FdLink::from(program.take_link(link).map_err(failed("attach"))?);
+        // The descriptor is closed here, the pin stays.
+        link.pin(path).map(drop).map_err(|cause| ObjectError::Pin { hook, cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_changes_with_everything_that_goes_into_the_programs() {
+        let layout = Layout { offsets: vec![("A", 8)], may_storage_be_busy: 0, has_setattr_idmap: 1 };
+        let source = Source { bytes: b"elf", layout: layout.clone(), injected: 0 };
+        let others = [
+            Source { bytes: b"elg", ..source.clone() },
+            Source { layout: Layout { offsets: vec![("A", 16)], ..layout.clone() }, ..source.clone() },
+            Source { layout: Layout { may_storage_be_busy: 1, ..layout.clone() }, ..source.clone() },
+            Source { layout: Layout { has_setattr_idmap: 0, ..layout }, ..source.clone() },
+            Source { injected: 1, ..source.clone() },
+        ];
+        assert_eq!(source.identity().len(), 64);
+        assert_eq!(source.identity(), source.clone().identity());
+        for other in others {
+            assert_ne!(source.identity(), other.identity(), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Everything attached for a moment, and pinned nowhere: which programs this kernel accepts, and whether a denial really happens.
+//!
+//! For a kernel on which nothing is loaded. No process has a tag then but the canary's, so the host notices nothing.
+
+use std::collections::BTreeMap;
+
+use vs_common::hook::Hook;
+
+use super::attach::{ProgramsError, in_order};
+use super::canary;
+use super::object::Source;
+use super::support::Support;
+use crate::maps::live::LiveStore;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Trial {
+    /// Hooks whose program could not be attached, and why.
+    pub failed: BTreeMap<Hook, String>,
+    /// Whether the forbidden acts were denied, and the host's were not.
+    pub canary: Result<(), ProgramsError>,
+}
+
+/// Loads `bytes`, the eBPF object, attaches every program that the kernel has a hook for, tries the canary, and takes all away again.
+///
+/// # Errors
+/// The kernel cannot enforce at all, or the object cannot be loaded.
+pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
+    let layout = support.require(&[])?.clone();
+    let mut object = Source { bytes, layout, injected: 0 }.load(None)?;
+    let mut store = LiveStore::of_object(object.ebpf())?;
+    let mut failed: BTreeMap<_, _> = missing(support);
+    for hook in in_order(Hook::ALL) {
+        if failed.contains_key(&hook) {
+            continue;
+        }
+        if let Err(error) = object.verify(hook).and_then(|()| object.attach(hook)) {
+            failed.insert(hook, error.to_string());
+        }
+    }
+    let canary = canary::run(&mut store).map_err(ProgramsError::from);
+    Ok(Trial { failed, canary })
+}
+
+/// The hooks that the kernel lacks.
+pub fn missing(support: &Support) -> BTreeMap<Hook, String> {
+    let why = format!("the kernel {} has no such hook; a newer one has", support.release);
+    support.missing_hooks(Hook::ALL).into_iter().map(|hook| (hook, why.clone())).collect()
+}

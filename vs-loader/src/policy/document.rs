@@ -1,0 +1,126 @@
+//! A policy file as it is written: its tables and values with their places, before anything is known about their meaning.
+//!
+//! What could not be read is [`Field::Faulty`]: it has been reported, and what it would have meant is not guessed at.
+
+use std::fmt;
+
+use super::error::Quoted;
+use super::place::{Located, Place};
+
+/// A key's value in a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Field<T> {
+    /// The key is not there.
+    Absent,
+    /// It is there, and its error has been reported.
+    Faulty,
+    /// It is there.
+    Given(Located<T>),
+}
+
+/// An integer as written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Number {
+    /// Its value; `None`: it has more than 64 bits.
+    pub value: Option<i64>,
+    /// Its digits, with the prefix of its base.
+    pub text: String,
+}
+
+/// One policy file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyDocument {
+    /// The file's first character.
+    pub start: Place,
+    /// Whether it was parsed without an error of syntax. If not, keys may be missing that are there.
+    pub is_whole: bool,
+    /// `[host]`.
+    pub host: Option<HostTable>,
+    /// `[spectator]`.
+    pub spectator: Option<SpectatorTable>,
+    /// Every `[context.NAME]`, by place.
+    pub contexts: Vec<ContextTable>,
+}
+
+/// `[host]`: what holds for all contexts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostTable {
+    /// Where the table is.
+    pub place: Place,
+    /// `proc_lock`.
+    pub proc_lock: Field<bool>,
+}
+
+/// `[spectator]`: xid 1 is usable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SpectatorTable {
+    /// Where the table is.
+    pub place: Place,
+    /// `description`.
+    pub description: Field<String>,
+    /// `records_per_second`.
+    pub records_per_second: Field<Number>,
+    /// `record_burst`.
+    pub record_burst: Field<Number>,
+}
+
+/// `[context.NAME]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ContextTable {
+    /// Its name and where that is.
+    pub name: Located<String>,
+    /// `xid`.
+    pub xid: Field<Number>,
+    /// `mode`.
+    pub mode: Field<String>,
+    /// `proc`.
+    pub proc: Field<String>,
+    /// `description`.
+    pub description: Field<String>,
+    /// `records_per_second`.
+    pub records_per_second: Field<Number>,
+    /// `record_burst`.
+    pub record_burst: Field<Number>,
+}
+
+/// How messages call a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TableName {
+    /// The file itself.
+    Top,
+    /// `[host]`.
+    Host,
+    /// `[spectator]`.
+    Spectator,
+    /// `[context.NAME]`.
+    Context(String),
+}
+
+impl TableName {
+    /// The keys that it may have.
+    pub const fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::Top => &["host", "spectator", "context"],
+            Self::Host => &["proc_lock"],
+            Self::Spectator => &["description", "records_per_second", "record_burst"],
+            Self::Context(_) => &["xid", "mode", "proc", "description", "records_per_second", "record_burst"],
+        }
+    }
+
+    /// How a header is written for a table that has this key, if some table has.
+    pub(super) fn home(key: &str) -> Option<&'static str> {
+        let tables = [(Self::Context(String::new()), "[context.NAME]"), (Self::Host, "[host]")];
+        tables.into_iter().find(|(table, _)| table.keys().contains(&key)).map(|(_, header)| header)
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => f.write_str("top level"),
+            Self::Host => f.write_str("[host]"),
+            Self::Spectator => f.write_str("[spectator]"),
+            Self::Context(name) => write!(f, "context {}", Quoted(name)),
+        }
+    }
+}

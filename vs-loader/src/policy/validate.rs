@@ -1,0 +1,259 @@
+//! From documents to a policy: what the words and numbers mean, and whether the files agree with each other.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::RangeInclusive;
+
+use vs_common::id::Xid;
+use vs_common::limits::MAX_CONTEXTS;
+use vs_common::policy_entry::{Mode, ProcMode};
+
+use super::document::{ContextTable, Field, HostTable, Number, PolicyDocument, SpectatorTable, TableName};
+use super::error::{PolicyError, PolicyErrors, Problem, nearest};
+use super::model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
+use super::place::{Located, Place};
+
+/// What `mode` can be; the first is the default.
+const MODES: Words<Mode, 2> = Words {
+    key: "mode",
+    known: &[Mode::Enforce.name(), Mode::Observe.name()],
+    meanings: [Mode::Enforce, Mode::Observe],
+};
+/// What `proc` can be; the first is the default: with it even the tools of ordinary users inside see their whole context.
+const PROC_MODES: Words<ProcMode, 3> = Words {
+    key: "proc",
+    known: &[ProcMode::Pidns.name(), ProcMode::Hidepid.name(), ProcMode::Plain.name()],
+    meanings: [ProcMode::Pidns, ProcMode::Hidepid, ProcMode::Plain],
+};
+/// Bytes of a description.
+const DESCRIPTION_SIZE: usize = 200;
+
+/// A key whose value is one of some words.
+struct Words<T, const N: usize> {
+    key: &'static str,
+    known: &'static [&'static str],
+    /// What each word means.
+    meanings: [T; N],
+}
+
+/// Makes one policy of all documents.
+///
+/// # Errors
+/// `errors` is not empty, or something is wrong with the documents: all of it together.
+pub(super) fn validate(
+    documents: Vec<PolicyDocument>,
+    digest: Digest,
+    errors: Vec<PolicyError>,
+) -> Result<Policy, PolicyErrors> {
+    let start = documents.first().map(|document| document.start.clone());
+    let mut validator = Validator { errors, ..Validator::default() };
+    let mut is_empty = true;
+    for document in documents {
+        is_empty &= document.is_whole && document.spectator.is_none() && document.contexts.is_empty();
+        validator.document(document);
+    }
+    if let Some(place) = start.filter(|_| is_empty && validator.errors.is_empty()) {
+        validator.report(place, Problem::NoContext);
+    }
+    let Validator { errors, contexts, spectator, host, .. } = validator;
+    match PolicyErrors::collect(errors) {
+        Some(errors) => Err(errors),
+        None => Ok(Policy {
+            contexts,
+            spectator,
+            proc_lock: host.map_or(Rule { value: false, place: None }, |(_, proc_lock)| proc_lock),
+            digest,
+        }),
+    }
+}
+
+/// What has been validated so far.
+#[derive(Default)]
+struct Validator {
+    errors: Vec<PolicyError>,
+    host: Option<(Place, Rule<bool>)>,
+    spectator: Option<SpectatorPolicy>,
+    contexts: BTreeMap<Xid, ContextPolicy>,
+    /// Where each name was used first, of contexts with errors too.
+    names: BTreeMap<String, Place>,
+    /// Whose each number is and where it was given first, of contexts with errors too.
+    xids: BTreeMap<Xid, (String, Place)>,
+}
+
+impl Validator {
+    fn report(&mut self, place: Place, problem: Problem) {
+        self.errors.push(PolicyError { place, problem });
+    }
+
+    fn document(&mut self, document: PolicyDocument) {
+        if let Some(host) = document.host {
+            self.host(host);
+        }
+        if let Some(spectator) = document.spectator {
+            self.spectator(spectator);
+        }
+        for context in document.contexts {
+            self.context(context, document.is_whole);
+        }
+    }
+
+    fn host(&mut self, host: HostTable) {
+        if let Some((first, _)) = &self.host {
+            let problem = Problem::DuplicateTable { table: TableName::Host, first: first.clone() };
+            return self.report(host.place, problem);
+        }
+        let proc_lock = match host.proc_lock {
+            Field::Given(Located { value, place }) => Rule { value, place: Some(place) },
+            Field::Absent | Field::Faulty => Rule { value: false, place: None },
+        };
+        self.host = Some((host.place, proc_lock));
+    }
+
+    fn spectator(&mut self, spectator: SpectatorTable) {
+        let table = TableName::Spectator;
+        let rate = self.rate(&table, spectator.records_per_second, spectator.record_burst);
+        let description = self.description(&table, spectator.description);
+        match &self.spectator {
+            Some(first) => {
+                let problem = Problem::DuplicateTable { table, first: first.place.clone() };
+                self.report(spectator.place, problem);
+            }
+            None => self.spectator = Some(SpectatorPolicy { place: spectator.place, rate, description }),
+        }
+    }
+
+    /// `is_whole`: the file's syntax is right, so a key that was not found is not there.
+    fn context(&mut self, context: ContextTable, is_whole: bool) {
+        let table = TableName::Context(context.name.value.clone());
+        let Located { value: name, place } = context.name;
+        match self.names.entry(name.clone()) {
+            Entry::Vacant(vacant) => _ = vacant.insert(place.clone()),
+            Entry::Occupied(first) => {
+                let problem = Problem::DuplicateTable { table: table.clone(), first: first.get().clone() };
+                self.errors.push(PolicyError { place: place.clone(), problem });
+            }
+        }
+        if matches!(context.xid, Field::Absent) && is_whole {
+            self.report(place.clone(), Problem::NoXid { table: table.clone() });
+        }
+        let xid = self.xid(&table, &name, context.xid);
+        let mode = self.word(&table, context.mode, &MODES);
+        let proc_mode = self.word(&table, context.proc, &PROC_MODES);
+        let rate = self.rate(&table, context.records_per_second, context.record_burst);
+        let description = self.description(&table, context.description);
+        if self.names.len() == MAX_CONTEXTS as usize + 1 {
+            self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
+        }
+        match (name.parse::<ContextName>(), xid) {
+            (Err(cause), _) => self.report(place, Problem::BadName { table, cause }),
+            (Ok(_), None) => {}
+            (Ok(name), Some(xid)) => {
+                let context = ContextPolicy { name, place, xid, mode, proc_mode, rate, description };
+                self.contexts.insert(context.xid.value, context);
+            }
+        }
+    }
+
+    /// A context's number, if it can have it and has it alone.
+    fn xid(&mut self, table: &TableName, name: &str, field: Field<Number>) -> Option<Rule<Xid>> {
+        let Field::Given(Located { value: number, place }) = field else { return None };
+        let usable = match number.value.and_then(|value| u32::try_from(value).ok()).map(Xid) {
+            Some(xid) if (Xid::FIRST_STATIC..=Xid::LAST_STATIC).contains(&xid) => Ok(xid),
+            Some(Xid::HOST) => Err("is the host's"),
+            Some(Xid::SPECTATOR) => Err("is the spectator's, which has a table [spectator] of its own"),
+            Some(xid) if (Xid::FIRST_DYNAMIC..=Xid::LAST_DYNAMIC).contains(&xid) => {
+                Err("is handed out by `vs context create`")
+            }
+            _ => Err("is no context's"),
+        };
+        let xid = match usable {
+            Ok(xid) => xid,
+            Err(why) => {
+                let problem = Problem::UnusableXid { table: table.clone(), number: number.text, why };
+                self.report(place, problem);
+                return None;
+            }
+        };
+        match self.xids.entry(xid) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((name.to_owned(), place.clone()));
+                Some(Rule { value: xid, place: Some(place) })
+            }
+            Entry::Occupied(occupied) => {
+                let (other, first) = occupied.get().clone();
+                self.report(place, Problem::DuplicateXid { table: table.clone(), xid, other, first });
+                None
+            }
+        }
+    }
+
+    /// What one of some words means.
+    fn word<T: Copy, const N: usize>(
+        &mut self,
+        table: &TableName,
+        field: Field<String>,
+        words: &Words<T, N>,
+    ) -> Rule<T> {
+        let default = Rule { value: words.meanings[0], place: None };
+        let Field::Given(Located { value: word, place }) = field else { return default };
+        let known = words.known;
+        if let Some(number) = known.iter().position(|known| *known == word) {
+            return Rule { value: words.meanings[number], place: Some(place) };
+        }
+        let nearest = nearest(&word, known);
+        self.report(
+            place,
+            Problem::UnknownWord { table: table.clone(), key: words.key, word, nearest, known },
+        );
+        default
+    }
+
+    fn rate(&mut self, table: &TableName, per_second: Field<Number>, burst: Field<Number>) -> RecordRate {
+        let (default_per_second, default_burst) = RecordRate::DEFAULT;
+        RecordRate {
+            per_second: self.bounded(
+                table,
+                "records_per_second",
+                per_second,
+                RecordRate::PER_SECOND,
+                default_per_second,
+            ),
+            burst: self.bounded(table, "record_burst", burst, RecordRate::BURST, default_burst),
+        }
+    }
+
+    /// A number within bounds.
+    fn bounded(
+        &mut self,
+        table: &TableName,
+        key: &'static str,
+        field: Field<Number>,
+        bounds: RangeInclusive<u32>,
+        default: u32,
+    ) -> Rule<u32> {
+        let Field::Given(Located { value: number, place }) = field else {
+            return Rule { value: default, place: None };
+        };
+        let value = number.value.and_then(|value| u32::try_from(value).ok());
+        if let Some(value) = value.filter(|value| bounds.contains(value)) {
+            return Rule { value, place: Some(place) };
+        }
+        let (least, most) = bounds.into_inner();
+        let (table, number) = (table.clone(), number.text);
+        self.report(place, Problem::OutOfBounds { table, key, number, least, most, default });
+        Rule { value: default, place: None }
+    }
+
+    fn description(&mut self, table: &TableName, field: Field<String>) -> Option<String> {
+        let Field::Given(Located { value, place }) = field else { return None };
+        let why = if value.len() > DESCRIPTION_SIZE {
+            "is too long"
+        } else if value.chars().any(char::is_control) {
+            "has a line break or another control character in it"
+        } else {
+            return Some(value);
+        };
+        self.report(place, Problem::BadDescription { table: table.clone(), why, most: DESCRIPTION_SIZE });
+        None
+    }
+}

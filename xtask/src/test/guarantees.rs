@@ -1,0 +1,84 @@
+//! The guarantees, tried inside of a machine on one kernel.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::{Counts, say};
+use crate::build;
+use crate::kernels::{Choice, Kernels};
+use crate::vm::{Machine, Outcome, Source};
+use crate::workspace::{self, Workspace};
+
+/// The program in the guest: one line a test, and at the end a summary.
+const SUITE: &str = "vs-guarantees";
+
+/// For one kernel. The suite takes a minute or two of it.
+const TIMEOUT: Duration = Duration::from_mins(15);
+
+/// The suite starts many processes, and servers in memory.
+const MEMORY_MIB: u32 = 2048;
+
+/// Security modules without `bpf`: programs load and attach there, and nothing they say counts.
+const WITHOUT_BPF_LSM: &str = "lsm=landlock,yama,apparmor";
+
+/// The kernel or its machine failed, and not a test.
+#[derive(Debug)]
+pub(crate) struct KernelFailed(pub(crate) Outcome);
+
+impl fmt::Display for KernelFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a test failed, but the machine: {}", self.0)?;
+        self.0.console().map_or(Ok(()), |console| write!(f, "\n{console}"))
+    }
+}
+
+impl std::error::Error for KernelFailed {}
+
+/// Whether the suite exists.
+pub(super) fn exist(workspace: &Workspace) -> bool {
+    workspace.binaries_of("vs-tests").contains(&SUITE)
+}
+
+/// All guarantees, or those whose name contains `only`.
+pub(super) fn hold(workspace: &Workspace, kernel: &Choice, only: Option<&str>) -> Result<Counts> {
+    let mut command = vec![SUITE.to_owned()];
+    command.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only.to_owned()]));
+    run(workspace, kernel, &command, None)
+}
+
+/// Where BPF is no active security module, `vs` has to notice and refuse, instead of promising what doesn't hold.
+pub(super) fn refused_without_bpf_lsm(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
+    run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], Some(WITHOUT_BPF_LSM))
+}
+
+fn run(workspace: &Workspace, kernel: &Choice, command: &[String], append: Option<&str>) -> Result<Counts> {
+    let tools = build::everything(workspace)?;
+    let kernel = Kernels::new(&workspace::cache()?).get(kernel)?;
+    let mut machine = Machine::new(kernel, tools);
+    machine.memory_mib = MEMORY_MIB;
+    machine.timeout = TIMEOUT;
+    machine.append.extend(append.map(str::to_owned));
+    let mut summary = None;
+    let outcome = machine.run_lines(command, &mut |source, line| {
+        // The summary of one kernel would look like that of all.
+        let counts = Counts::of_summary(line).filter(|_| source == Source::Stdout);
+        match counts {
+            Some(counts) => summary = Some(counts),
+            None if source == Source::Kernel => say(&format!("  kernel: {line}")),
+            None => say(&format!("  {line}")),
+        }
+    })?;
+    match (outcome, summary) {
+        (Outcome::Exited(0), Some(counts)) if counts.failed == 0 && counts.passed > 0 => Ok(counts),
+        (Outcome::Exited(1), Some(counts)) if counts.failed > 0 => Ok(counts),
+        (Outcome::Exited(status), Some(counts)) => {
+            bail!("{SUITE} says `{counts}` and ends with status {status}")
+        }
+        (Outcome::Exited(status), None) => {
+            bail!("{SUITE} ended with status {status} and without its summary")
+        }
+        (outcome, _) => Err(KernelFailed(outcome).into()),
+    }
+}
