@@ -24,6 +24,12 @@ pub mod lifecycle {
     /// host's. As an actor it is a guest already; as a target nobody in the context may touch it. `bprm_committed_creds`
     /// clears the bit.
     pub const ENTERING: u32 = 1;
+    /// The process lives in the host's mount tree: what it opens and changes there is judged by the programs, control file systems, devices
+    /// and others' `/proc/PID`. Set for ever at entry, from [`crate::policy_entry::ContextRules::residence`]. A process without it lives in a
+    /// mount namespace that has none of these, and a `/proc` and `/dev/pts` of its own, which no program needs to judge.
+    pub const HOST_TREE: u32 = 1 << 1;
+    /// Policy asked for the second lock: `/proc/PID` is judged by the programs wherever the process lives.
+    pub const PROC_LOCK: u32 = 1 << 2;
     /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
     pub const PROCESS: u32 = 1 << 8;
 }
@@ -33,6 +39,18 @@ impl Tag {
     #[inline(always)]
     pub const fn is_same_context(&self, other: &Self) -> bool {
         self.xid.0 == other.xid.0 && self.generation.0 == other.generation.0
+    }
+
+    /// Whether the programs judge control file systems and devices for it.
+    #[inline(always)]
+    pub const fn is_in_host_tree(&self) -> bool {
+        self.lifecycle & lifecycle::HOST_TREE != 0
+    }
+
+    /// Whether the programs judge `/proc/PID` for it.
+    #[inline(always)]
+    pub const fn is_judged_in_proc(&self) -> bool {
+        self.lifecycle & (lifecycle::HOST_TREE | lifecycle::PROC_LOCK) != 0
     }
 
     /// Whether the process has not yet executed its program.

@@ -1,7 +1,8 @@
 //! Files through which a process could reach past its context: `/proc/PID`, control file systems, devices.
 //!
-//! These decisions are asked only for contexts that live in the host's mount tree (`proc = "plain"` and the spectator); a context
-//! with a mount namespace of its own has none of these files in it.
+//! They are judged for processes that live in the host's mount tree (`proc = "plain"` and the spectator), which their tag says; a context
+//! with a mount namespace of its own has none of these files in it, and a `/dev/pts` that is its own. `/proc/PID` is judged for all where
+//! policy asks for the second lock. A process whose tag could not be read is judged like one in the host's tree.
 
 use crate::context::{Identity, Tag};
 use crate::id::ContextKind;
@@ -124,6 +125,8 @@ const fn foreign(actor: &Tag, process: Identity) -> Option<Reason> {
 
 /// Whether a file may be opened.
 ///
+/// A member that lives in a mount namespace of its own may open all that is there; of the others:
+///
 /// | file                                          | guest            | spectator           |
 /// |-----------------------------------------------|------------------|---------------------|
 /// | own `/proc/PID`                                | allow            | allow               |
@@ -133,7 +136,7 @@ const fn foreign(actor: &Tag, process: Identity) -> Option<Reason> {
 /// | block device, character device not harmless   | EACCES           | EACCES              |
 /// | anything else                                 | allow            | allow               |
 ///
-/// The host may open all; an unknown actor none of these (it may open ordinary files: it is a guest, and guests may).
+/// The host may open all; an unknown actor what a guest may, and no `/proc/PID` at all.
 #[inline(always)]
 pub const fn decide_open(actor: Identity, file: &FileFacts) -> Verdict {
     let (actor, is_known) = match actor {
@@ -143,6 +146,9 @@ pub const fn decide_open(actor: Identity, file: &FileFacts) -> Verdict {
     };
     let is_spectator = matches!(actor.xid.kind(), ContextKind::Spectator);
     if let Some(process) = file.process {
+        if is_known && !actor.is_judged_in_proc() {
+            return Verdict::Allow;
+        }
         return match foreign(&actor, process) {
             None => Verdict::Allow,
             Some(_) if !is_known => Verdict::Deny(Errno::Enoent, Reason::UnknownActor),
@@ -150,6 +156,9 @@ pub const fn decide_open(actor: Identity, file: &FileFacts) -> Verdict {
             Some(_) if file.is_write => Verdict::Deny(Errno::Eacces, Reason::SpectatorChange),
             Some(_) => Verdict::Allow,
         };
+    }
+    if is_known && !actor.is_in_host_tree() {
+        return Verdict::Allow;
     }
     let kind = file.mode & file_type::MASK;
     if kind == file_type::BLOCK || (kind == file_type::CHARACTER && !is_harmless_device(file.device)) {
@@ -177,7 +186,7 @@ const NOBODY: Tag = Tag { xid: crate::id::Xid(u32::MAX), lifecycle: 0, generatio
 /// | own context     | allow  | allow     | ENOENT  |
 /// | another         | ENOENT | allow     | ENOENT  |
 ///
-/// A file outside of `/proc/PID` (`process` is `None`) is nothing to this decision.
+/// A file outside of `/proc/PID` (`process` is `None`) is nothing to this decision, nor is a member for whom `/proc/PID` is not judged.
 #[inline(always)]
 pub const fn decide_look(actor: Identity, process: Option<Identity>) -> Verdict {
     let Some(process) = process else { return Verdict::Allow };
@@ -186,7 +195,7 @@ pub const fn decide_look(actor: Identity, process: Option<Identity>) -> Verdict 
         Identity::Unknown => return Verdict::Deny(Errno::Enoent, Reason::UnknownActor),
         Identity::Member(tag) => tag,
     };
-    if matches!(actor.xid.kind(), ContextKind::Spectator) {
+    if matches!(actor.xid.kind(), ContextKind::Spectator) || !actor.is_judged_in_proc() {
         return Verdict::Allow;
     }
     match foreign(&actor, process) {
@@ -202,10 +211,14 @@ pub const fn decide_look(actor: Identity, process: Option<Identity>) -> Verdict 
 /// | bpffs                       | allow | EPERM `enforcement`       |
 /// | procfs, sysfs, control ones | allow | EPERM `control-filesystem` |
 /// | others                      | allow | allow                     |
+///
+/// A member that lives in a mount namespace of its own is not judged: what there is of these it sees read-only.
 #[inline(always)]
 pub const fn decide_modify(actor: Identity, superblock_magic: u64) -> Verdict {
-    if matches!(actor, Identity::Host) {
-        return Verdict::Allow;
+    match actor {
+        Identity::Host => return Verdict::Allow,
+        Identity::Member(tag) if !tag.is_in_host_tree() => return Verdict::Allow,
+        Identity::Member(_) | Identity::Unknown => {}
     }
     match classify(superblock_magic) {
         FilesystemClass::Ordinary => Verdict::Allow,

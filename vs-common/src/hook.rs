@@ -129,7 +129,7 @@ hooks! {
     /// `notify_change`.
     InodeSetattr "inode_setattr" HostTree Protection "the pins of the enforcement and control file systems";
     /// `proc_pid_make_inode` and its revalidation: the process's tag is copied to its `/proc/PID` inode.
-    TaskToInode "task_to_inode" HostProc Lifecycle "the visibility of processes in the host's procfs";
+    TaskToInode "task_to_inode" HostTree Lifecycle "the visibility of processes in the host's procfs";
     /// `vfs_getattr`.
     InodeGetattr "inode_getattr" HostProc Between "the visibility of processes in the host's procfs";
     /// `readlinkat(2)`.

@@ -1,5 +1,6 @@
 //! The values of the maps that hold policy and state.
 
+use crate::context::lifecycle;
 use crate::id::{Epoch, Generation, Xid};
 use crate::limits::CONTEXT_NAME_SIZE;
 
@@ -98,6 +99,17 @@ pub struct ContextRules {
 }
 
 const _: () = assert!(size_of::<ContextRules>() == 64);
+
+impl ContextRules {
+    /// The bits of [`crate::context::lifecycle`] that a process of the context has for life, from where it lives: policy may not change it
+    /// while the context has processes.
+    pub const fn residence(&self, xid: Xid) -> u32 {
+        let is_in_host_tree = self.proc_mode == ProcMode::Plain as u32 || xid.0 == Xid::SPECTATOR.0;
+        let host_tree = if is_in_host_tree { lifecycle::HOST_TREE } else { 0 };
+        let proc_lock = if self.flags & context_flag::PROC_LOCK != 0 { lifecycle::PROC_LOCK } else { 0 };
+        host_tree | proc_lock
+    }
+}
 
 /// The bits of [`ContextRules::flags`].
 pub mod context_flag {

@@ -79,8 +79,8 @@ fn hooks_are_numbered_in_their_order_and_named_once() {
 #[test]
 fn tags_are_inherited_under_every_policy() {
     for hook in Hook::ALL.iter().filter(|hook| hook.info().role == Role::Lifecycle) {
-        // A /proc inode is tagged for those who look at the host's procfs only.
-        let expected = if *hook == Hook::TaskToInode { Need::HostProc } else { Need::Always };
+        // A /proc inode is tagged for those who live where the host's procfs is.
+        let expected = if *hook == Hook::TaskToInode { Need::HostTree } else { Need::Always };
         assert_eq!(hook.info().need, expected, "{}", hook.name());
     }
 }

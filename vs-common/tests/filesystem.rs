@@ -22,8 +22,12 @@ const fn member(xid: u32, generation: u64, lifecycle: u32) -> Identity {
     Identity::Member(Tag { xid: Xid(xid), lifecycle, generation: Generation(generation) })
 }
 
-const GUEST: Identity = member(100, 7, 0);
-const SPECTATOR: Identity = member(1, 8, 0);
+// Those that live in the host's mount tree, which is what most of this is about.
+const GUEST: Identity = member(100, 7, lifecycle::HOST_TREE);
+const SPECTATOR: Identity = member(1, 8, lifecycle::HOST_TREE);
+/// One with a mount namespace of its own, and one for whom policy asked for the second lock besides.
+const SETTLED: Identity = member(100, 7, 0);
+const LOCKED: Identity = member(100, 7, lifecycle::PROC_LOCK);
 
 /// Superblock magics as the kernel's `include/uapi/linux/magic.h` has them (configfs: `fs/configfs/mount.c`), with their class.
 const MAGICS: [(u64, FilesystemClass); 22] = [
@@ -231,6 +235,31 @@ fn nobody_but_the_host_changes_names_where_the_kernel_is_controlled() {
             assert_eq!(decide_modify(actor, magic), expected, "{actor:?} {magic:#x}");
         }
     }
+}
+
+#[test]
+fn in_a_tree_of_its_own_a_guest_is_judged_for_nothing_but_proc_where_policy_asks() {
+    let files = [
+        facts(0xcafe_4a11, REGULAR, 0, true),
+        facts(0x6367_7270, REGULAR, 0, true),
+        facts(0x9fa0, REGULAR, 0, true),
+        facts(0x0102_1994, BLOCK, dev(8, 0), true),
+        facts(0x1cd1, CHARACTER, dev(136, 0), true),
+    ];
+    for file in files {
+        assert_ne!(decide_open(GUEST, &file), ALLOW, "{file:?}");
+        assert_eq!(decide_open(SETTLED, &file), ALLOW, "{file:?}");
+        assert_eq!(decide_open(LOCKED, &file), ALLOW, "{file:?}");
+    }
+    for (magic, _) in MAGICS {
+        assert_eq!(decide_modify(SETTLED, magic), ALLOW);
+        assert_eq!(decide_modify(LOCKED, magic), ALLOW);
+    }
+    let others = proc_pid(Identity::Host, false);
+    assert_eq!(decide_open(SETTLED, &others), ALLOW);
+    assert_eq!(decide_look(SETTLED, Some(Identity::Host)), ALLOW);
+    assert_eq!(decide_open(LOCKED, &others), enoent(Reason::HostTarget));
+    assert_eq!(decide_look(LOCKED, Some(Identity::Host)), enoent(Reason::HostTarget));
 }
 
 fn any_identity() -> impl Strategy<Value = Identity> {

@@ -8,7 +8,7 @@
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
+use core::arch::{asm, naked_asm};
 use core::panic::PanicInfo;
 
 /// System calls of `asm/unistd.h`.
@@ -88,9 +88,25 @@ const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// The kernel starts here.
+/// The kernel starts here, with the stack aligned to 16 bytes, as if for a call that is yet to be made: the compiler counts on a return
+/// address above (System V ABI, 3.4.1), and stores whole vectors by it.
+#[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
+#[unsafe(naked)]
 extern "C" fn _start() -> ! {
+    naked_asm!("xor ebp, ebp", "call {reap}", reap = sym reap)
+}
+
+/// The kernel starts here.
+#[cfg(target_arch = "aarch64")]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+extern "C" fn _start() -> ! {
+    naked_asm!("mov x29, xzr", "bl {reap}", reap = sym reap)
+}
+
+/// Waits for the namespace's children for as long as the context lives.
+extern "C" fn reap() -> ! {
     let waited_for = bit(SIGCHLD) | bit(SIGTERM);
     let set = &raw const waited_for as usize;
     // SAFETY: the name ends in a zero and has less than 16 bytes; the set has the 8 bytes that the kernel is told of.

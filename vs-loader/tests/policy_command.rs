@@ -159,6 +159,18 @@ fn help() {
     );
 }
 
+/// What we show to operators is right.
+#[test]
+fn every_example_is_a_policy() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 2, "{files:?}");
+    for file in files {
+        let output = vs(&["policy", "check", file.to_str().unwrap()], "");
+        assert!(output.status.success(), "{}: {output:?}", file.display());
+    }
+}
+
 /// A reader that has seen enough is no failure.
 #[test]
 fn a_closed_pipe_is_no_failure() {

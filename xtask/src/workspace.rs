@@ -21,8 +21,11 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the workspace `cargo xtask` was called in.
     pub(crate) fn open() -> Result<Self> {
+        // Cargo says which clone it runs for: two may share a target folder, and with it this binary.
+        let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let package = PathBuf::from(package);
         let metadata = MetadataCommand::new()
-            .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+            .manifest_path(package.join("Cargo.toml"))
             .no_deps()
             .exec()
             .context("asking cargo about the workspace")?;

@@ -147,15 +147,14 @@ impl Collector {
         run: Option<Run>,
     ) -> Repeated {
         let mut lookup = self.names.over(store);
-        let (errno, mode, comm, actor, target) = match run {
-            Some(run) => (Some(run.errno), Some(run.mode), Some(run.comm), run.actor, run.target),
-            None => {
-                let actor = current_name(Xid(key.actor_xid), &mut lookup);
-                let has_target = key.target_xid != 0
-                    || Reason::from_number(key.reason).is_some_and(Reason::is_between_contexts);
-                let target = has_target.then(|| current_name(Xid(key.target_xid), &mut lookup));
-                (None, None, None, actor, target)
-            }
+        let (errno, mode, comm, actor, target) = if let Some(run) = run {
+            (Some(run.errno), Some(run.mode), Some(run.comm), run.actor, run.target)
+        } else {
+            let actor = current_name(Xid(key.actor_xid), &mut lookup);
+            let has_target = key.target_xid != 0
+                || Reason::from_number(key.reason).is_some_and(Reason::is_between_contexts);
+            let target = has_target.then(|| current_name(Xid(key.target_xid), &mut lookup));
+            (None, None, None, actor, target)
         };
         Repeated {
             hook: hook_word(key.hook),

@@ -1,5 +1,7 @@
 //! What is recorded of the loader's own commands and of the collector: the other kinds of [`super::record::Event`].
 
+use std::fmt::Write;
+
 use rustix::process::{getpid, getuid};
 use serde::{Deserialize, Serialize};
 
@@ -69,12 +71,20 @@ impl Load {
             epoch,
             previous_epoch,
             contexts,
-            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: hexadecimal(digest),
             file_count: named.len() + files.count(),
             files: named,
             by: Caller::current(),
         }
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Enforcement ended.

@@ -42,7 +42,7 @@ pub enum Detail {
 pub struct Numbered {
     /// The kernel's number.
     pub number: u64,
-    /// Its name without the usual prefix: "KILL", "sys_admin", "MAP_CREATE".
+    /// Its name without the usual prefix: `KILL`, `sys_admin`, `MAP_CREATE`.
     pub name: Option<Printable>,
 }
 

@@ -99,6 +99,9 @@ impl Store for FakeMaps {
     fn remove_context_state(&mut self, _: Xid) -> Result<(), StoreError> {
         unreachable!()
     }
+    fn epoch_infos(&self) -> Result<Vec<(Epoch, EpochInfo)>, StoreError> {
+        unreachable!()
+    }
     fn epoch_info(&self, _: Epoch) -> Result<Option<EpochInfo>, StoreError> {
         unreachable!()
     }

@@ -9,9 +9,13 @@ fn line() -> Arc<Line> {
     Line::new(samples::all().remove(0))
 }
 
+/// How many lines are in a file, all of which are the sample.
 fn count(path: &Path) -> usize {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| json::parse(line).unwrap()).count()
+    for line in text.lines() {
+        assert_eq!(json::parse(line).unwrap(), self::line().record);
+    }
+    text.lines().count()
 }
 
 fn names(directory: &Path) -> Vec<String> {

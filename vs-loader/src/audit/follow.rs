@@ -15,10 +15,10 @@ use super::time::Time;
 pub const PROTOCOL: u32 = 1;
 /// Records that the owner of the ring remembers for those who attach.
 pub const REMEMBERED: usize = 1024;
-/// Records that may wait for a follower before it is let go.
-pub const MAX_BEHIND: usize = 1024;
+/// Records that may wait for a follower before it is let go: more than a full ring gives at once.
+pub const MAX_BEHIND: usize = 4608;
 /// Followers at a time.
-pub const MAX_FOLLOWERS: usize = 64;
+pub const MAX_FOLLOWERS: usize = 16;
 /// Bytes of a request.
 pub const MAX_REQUEST: usize = 1024;
 
@@ -75,6 +75,9 @@ pub struct Refused {
 }
 
 /// The line of a frame, with its line break.
+///
+/// # Panics
+/// Never: a frame is made of numbers, texts and structures of them, and none of these refuses to be written.
 pub fn encode(frame: &Frame) -> String {
     let json =
         serde_json::to_string(frame).expect("a frame has string keys and nothing that refuses to be written");

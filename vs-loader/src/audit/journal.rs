@@ -167,7 +167,7 @@ mod tests {
         let mut sink = JournalSink::at(&path).unwrap();
         let line = Line::new(samples::all().remove(0));
         sink.write(&line).unwrap();
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         let length = journal.recv(&mut buffer).unwrap();
         assert_eq!(fields(&buffer[..length]).last().unwrap().1, line.json);
 

@@ -79,21 +79,30 @@ impl Keeper {
 
     /// Says that it is there, and for how long nobody was; then takes what waits in the spool.
     pub fn start(&mut self, now: Now) {
-        let saved = Saved::read(&self.directory.saved(), &self.boot);
         let version = Printable::from_escaped(env!("CARGO_PKG_VERSION"));
         let start = CollectorStart { pid: std::process::id(), role: self.role, version };
         self.emit(now, Event::CollectorStart(start));
-        match saved {
-            Ok(Some((saved, since))) => {
-                self.collector.resume(saved.totals);
-                self.ring = saved.ring;
-                self.emit(now, Event::CollectorGap(CollectorGap { since, clean: saved.clean }));
-            }
-            Ok(None) => {}
-            Err(error) => self.trouble(now, "saved", Some(error.to_string())),
+        if let Some(gap) = self.resume(now) {
+            self.emit(now, Event::CollectorGap(gap));
         }
         self.fetch_spool(now);
         self.save(now, false);
+    }
+
+    /// Goes on from what the last collector of this boot reported; since when there was none.
+    pub fn resume(&mut self, now: Now) -> Option<CollectorGap> {
+        match Saved::read(&self.directory.saved(), &self.boot) {
+            Ok(saved) => {
+                let (saved, since) = saved?;
+                self.collector.resume(saved.totals);
+                self.ring = saved.ring;
+                Some(CollectorGap { since, clean: saved.clean })
+            }
+            Err(error) => {
+                self.trouble(now, "saved", Some(error.to_string()));
+                None
+            }
+        }
     }
 
     /// The ring with this id is read from here on. Another than before: its counters began at zero.
@@ -111,6 +120,13 @@ impl Keeper {
             Role::Hold => self.read_along(),
         };
         self.trouble(now, "spool", fetched.err());
+    }
+
+    /// To be called after a batch: who follows is shown what it put into the spool.
+    pub fn show(&mut self, now: Now) {
+        if self.role == Role::Hold {
+            self.fetch_spool(now);
+        }
     }
 
     /// Takes one record of the ring. When this returns it is in every sink that works.
@@ -157,9 +173,7 @@ impl Keeper {
         self.fetch_spool(now);
         let stop = CollectorStop { pid: std::process::id(), role: self.role, records: self.records };
         self.emit(now, Event::CollectorStop(stop));
-        if self.role == Role::Hold {
-            self.fetch_spool(now);
-        }
+        self.show(now);
         self.tend_sinks(now);
         self.save(now, true);
         let unwritten = self.outlets.iter().filter_map(Outlet::unwritten).collect();
@@ -169,6 +183,11 @@ impl Keeper {
     /// What those who follow have not been given yet.
     pub fn take_published(&mut self) -> Vec<Arc<Line>> {
         std::mem::take(&mut self.published)
+    }
+
+    /// How many records it passed on.
+    pub const fn records(&self) -> u64 {
+        self.records
     }
 
     /// Whether there were sinks and none of them will ever take a record again.
@@ -274,7 +293,8 @@ impl Keeper {
         Ok(())
     }
 
-    fn save(&mut self, now: Now, is_clean: bool) {
+    /// Keeps what was reported for the next collector.
+    pub fn save(&mut self, now: Now, is_clean: bool) {
         let path = self.directory.saved();
         let saved = Saved::new(self.boot.clone(), self.ring, is_clean, self.collector.totals().clone());
         let written =

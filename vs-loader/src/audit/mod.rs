@@ -33,6 +33,7 @@ pub mod record;
 pub mod saved;
 pub mod sink;
 pub mod spool;
+pub mod stream;
 pub mod summary;
 pub mod text;
 pub mod time;

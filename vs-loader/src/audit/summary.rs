@@ -213,12 +213,18 @@ impl Summary {
             ]
         }));
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let [a, b, c, d, e, f, g] = std::array::from_fn(width);
-        for [actor, target, hook, errno, denied, observed, unclear] in &rows {
-            writeln!(
-                out,
-                "{actor:a$}  {target:b$}  {hook:c$}  {errno:d$}  {denied:>e$}  {observed:>f$}  {unclear:>g$}"
-            )?;
+        let widths: [usize; 7] = std::array::from_fn(width);
+        for row in &rows {
+            for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
+                // Names to the left, numbers to the right.
+                if column < 4 {
+                    write!(out, "{gap}{cell:width$}")?;
+                } else {
+                    write!(out, "{gap}{cell:>width$}")?;
+                }
+            }
+            writeln!(out)?;
         }
         Ok(())
     }
@@ -328,7 +334,9 @@ mod tests {
 
     fn all() -> Summary {
         let mut summary = Summary::default();
-        samples::all().iter().for_each(|record| summary.add(record));
+        for record in samples::all() {
+            summary.add(&record);
+        }
         summary
     }
 

@@ -34,6 +34,8 @@ pub const UNKNOWN_LAYOUT: u8 = 13;
 pub const PARTIAL_SUPPORT: u8 = 14;
 /// A policy is loaded, and not all that it promises is enforced now (`vs status`).
 pub const ENFORCEMENT_INCOMPLETE: u8 = 15;
+/// A place that records go to lacks some (`vs audit collect`).
+pub const AUDIT_INCOMPLETE: u8 = 16;
 
 /// `vs run`, `vs enter`: failed before the command.
 pub const RUN_FAILED: u8 = 125;

@@ -1,7 +1,15 @@
 //! Which exit code a failure of the loader's has. One place, so that a code means one thing whatever command it comes from.
 
 use super::{Failure, exit_code};
+use crate::context::create::CreateError;
+use crate::context::enter::user::UserError;
+use crate::context::enter::{EnterError, WaitError};
+use crate::context::host_tree::HostTreeError;
 use crate::context::processes::ProcessError;
+use crate::context::registry::RegistryError;
+use crate::context::sealed::SealError;
+use crate::context::state::StateError;
+use crate::context::stop::StopError;
 use crate::kernel::attach::ProgramsError;
 use crate::kernel::canary::CanaryError;
 use crate::kernel::object::ObjectError;
@@ -33,6 +41,15 @@ failures! {
     LockError => of_lock;
     StoreError => |_| exit_code::FAILURE;
     ProcessError => |_| exit_code::FAILURE;
+    CreateError => |_| exit_code::FAILURE;
+    EnterError => of_enter;
+    HostTreeError => |_| exit_code::FAILURE;
+    RegistryError => of_registry;
+    SealError => |_| exit_code::FAILURE;
+    StateError => of_state;
+    StopError => of_stop;
+    UserError => |_| exit_code::FAILURE;
+    WaitError => |_| exit_code::FAILURE;
 }
 
 fn of_refusal(refusal: &Refusal) -> u8 {
@@ -89,5 +106,38 @@ fn of_lock(error: &LockError) -> u8 {
     match error {
         LockError::Held { .. } => exit_code::LOCKED,
         LockError::NotOurs { .. } | LockError::Io { .. } => exit_code::FAILURE,
+    }
+}
+
+fn of_registry(error: &RegistryError) -> u8 {
+    match error {
+        RegistryError::NotLoaded => exit_code::NOT_LOADED,
+        RegistryError::NoSuchContext { .. } | RegistryError::NoSpectator => exit_code::NO_SUCH_CONTEXT,
+        RegistryError::Dying(_) => exit_code::LOCKED,
+        RegistryError::BadRow(_) => exit_code::UNKNOWN_LAYOUT,
+        RegistryError::Changed(_) | RegistryError::NotTagged { .. } | RegistryError::Store(_) => exit_code::FAILURE,
+    }
+}
+
+fn of_enter(error: &EnterError) -> u8 {
+    match error {
+        EnterError::Registry(error) => of_registry(error),
+        EnterError::Lock(error) => of_lock(error),
+        _ => exit_code::FAILURE,
+    }
+}
+
+fn of_state(error: &StateError) -> u8 {
+    match error {
+        StateError::Busy(_) => exit_code::LOCKED,
+        StateError::Io { .. } => exit_code::FAILURE,
+    }
+}
+
+fn of_stop(error: &StopError) -> u8 {
+    match error {
+        StopError::State(error) => of_state(error),
+        StopError::Undead { .. } => exit_code::PROCESSES_ALIVE,
+        StopError::Process(_) | StopError::Store(_) | StopError::Io { .. } => exit_code::FAILURE,
     }
 }

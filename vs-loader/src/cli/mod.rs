@@ -1,13 +1,21 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod audit;
+mod context;
 mod doctor;
+mod enter;
+mod entry;
 pub mod exit_code;
 mod failures;
+mod ground;
+mod kill;
 mod load;
 pub mod output;
 mod policy;
 pub mod policy_files;
 mod processes;
+mod ps;
+mod run;
 mod status;
 mod unload;
 
@@ -47,6 +55,29 @@ enum Command {
     /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced.
     #[command(after_help = "Example:\n  vs status --calls 5")]
     Status(status::Arguments),
+    /// Run a command in a context, which is started if it is not running.
+    ///
+    /// Exits with the command's status, 128 and the number of the signal that ended it, 125 if something failed before the command, 126 if
+    /// it cannot be executed, 127 if it was not found. Processes that the command leaves behind go on in the context.
+    #[command(after_help = "Examples:\n  vs run --context web -- nginx\n  vs run --context web --user www-data --env LANG=C -- sh\n  vs run --spectator -- ps -ef\n  vs run --new -- make -C /src")]
+    Run(run::Arguments),
+    /// Run a shell, or another command, in a context that is running.
+    ///
+    /// Exits as `vs run` does.
+    #[command(after_help = "Examples:\n  vs enter web\n  vs enter web -- ps -ef")]
+    Enter(enter::Arguments),
+    /// Make, list, show and remove contexts.
+    #[command(subcommand)]
+    Context(context::ContextCommand),
+    /// Show the processes that are in contexts.
+    #[command(after_help = "Example:\n  vs ps --context web")]
+    Ps(ps::Arguments),
+    /// Signal processes of contexts, or stop whole contexts.
+    #[command(after_help = "Examples:\n  vs kill -s HUP web\n  vs kill 4711\n  vs kill --all web")]
+    Kill(kill::Arguments),
+    /// Collect, follow and sum up what was denied, and who did what to the enforcement.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check, show, compare and explain policies; needs no kernel that enforces.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -85,7 +116,10 @@ pub type CommandResult = Result<u8, Failure>;
 
 /// Parses the command line, runs the subcommand, prints its failure, and returns the status for the shell.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
     let output = Output { is_json: arguments.json };
     match dispatch(arguments.command, output) {
         Ok(code) => ExitCode::from(code),
@@ -96,12 +130,31 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Prints what is wrong with the command line, or the help that was asked for. A wrong one of `vs run` is a failure before the command,
+/// whose statuses include 2.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // A closed pipe, or no standard error at all: there is nobody to be told.
+    let _ = error.print();
+    let is_run = std::env::args_os().skip(1).find(|word| word != "--json").is_some_and(|word| word == "run" || word == "enter");
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if is_run => ExitCode::from(exit_code::RUN_FAILED),
+        _ => ExitCode::from(exit_code::USAGE),
+    }
+}
+
 fn dispatch(command: Command, output: Output) -> CommandResult {
     match command {
         Command::Doctor => doctor::run(output),
         Command::Load(arguments) => load::run(&arguments, output),
         Command::Unload(arguments) => unload::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Enter(arguments) => enter::run(arguments),
+        Command::Context(command) => context::run(command, output),
+        Command::Ps(arguments) => ps::run(&arguments, output),
+        Command::Kill(arguments) => kill::run(&arguments),
+        Command::Audit(command) => audit::run(command, output),
         Command::Policy(command) => policy::run(command, output),
     }
 }

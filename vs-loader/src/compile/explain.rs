@@ -235,14 +235,16 @@ fn identity(entries: &MapEntries, party: &Party, standing: Standing) -> Identity
         Party::Unknown => return Identity::Unknown,
         Party::Context(label) => label,
     };
-    let generation = entries.rows().get(&label.xid).map(|rules| rules.generation).unwrap_or_default();
+    let rules = entries.rows().get(&label.xid);
+    let generation = rules.map(|rules| rules.generation).unwrap_or_default();
+    let residence = rules.map(|rules| rules.residence(label.xid)).unwrap_or_default();
     let (generation, lifecycle) = match standing {
         Standing::Member => (generation, 0),
         Standing::Entering => (generation, lifecycle::ENTERING),
         // Given to nobody, ever.
         Standing::Stale => (Generation(0), 0),
     };
-    Identity::Member(Tag { xid: label.xid, lifecycle, generation })
+    Identity::Member(Tag { xid: label.xid, lifecycle: lifecycle | residence, generation })
 }
 
 /// Whether the question has what the act needs, and nothing else.

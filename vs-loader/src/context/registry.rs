@@ -68,6 +68,8 @@ pub struct Context {
     pub is_dynamic: bool,
     /// The policy last loaded does not have it, and it has processes left.
     pub is_orphan: bool,
+    /// The bits of a member's lifecycle that say where it lives ([`ContextRules::residence`]).
+    pub residence: u32,
 }
 
 impl Context {
@@ -95,12 +97,14 @@ impl Context {
             },
             is_dynamic: rules.flags & context_flag::DYNAMIC != 0,
             is_orphan: rules.flags & context_flag::ORPHAN != 0,
+            residence: rules.residence(key.xid),
         })
     }
 
     /// The tag of a process that is entering.
     pub fn entering_tag(&self) -> Tag {
-        Tag { xid: self.xid, lifecycle: lifecycle::ENTERING, generation: self.generation }
+        let lifecycle = lifecycle::ENTERING | self.residence;
+        Tag { xid: self.xid, lifecycle, generation: self.generation }
     }
 
     /// Whether a tag is that of a process of this context.

@@ -155,7 +155,7 @@ fn same_error(error: &io::Error) -> io::Error {
 }
 
 /// What it takes to load LSM programs, to mount and pin, and to keep contexts.
-fn missing_capabilities() -> Vec<&'static str> {
+pub fn missing_capabilities() -> Vec<&'static str> {
     let needed = [
         (CapabilitySet::SYS_ADMIN, "sys_admin"),
         (CapabilitySet::BPF, "bpf"),

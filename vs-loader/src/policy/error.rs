@@ -31,13 +31,13 @@ pub enum Problem {
         /// What the parser says.
         message: String,
     },
-    /// A key or table is there twice in one file.
-    #[error("{} is given twice{}; keep one", Quoted(key), first.as_ref().map(|place| format!(", first at {place}")).unwrap_or_default())]
+    /// A key or table is there more than once in one file.
+    #[error("{} is given already{}; keep one of them", Quoted(key), before.as_ref().map(|place| format!(", at {place}")).unwrap_or_default())]
     DuplicateKey {
         /// The key.
         key: String,
-        /// Where it is given first, if that can be told.
-        first: Option<Place>,
+        /// Where it is given before, if that can be told.
+        before: Option<Place>,
     },
     /// No such key.
     #[error("{table}: unknown key {}; {}known keys: {}", Quoted(key), did_you_mean(*nearest), known.join(", "))]

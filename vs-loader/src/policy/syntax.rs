@@ -30,9 +30,8 @@ pub(super) fn parse<'t>(
         let problem = match text.get(span.clone()) {
             Some(key) if error.message() == DUPLICATE => {
                 lookups += 1;
-                let first =
-                    (lookups <= LOOKED_UP).then(|| first_of(text, tree.get_ref(), &span, key)).flatten();
-                Problem::DuplicateKey { key: key.to_owned(), first: first.map(|span| places.of(&span)) }
+                let before = (lookups <= LOOKED_UP).then(|| earlier_use(text, &span, key)).flatten();
+                Problem::DuplicateKey { key: key.to_owned(), before: before.map(|span| places.of(&span)) }
             }
             _ => {
                 faults.push(span);
@@ -46,13 +45,16 @@ pub(super) fn parse<'t>(
 
 /// Where the key at `duplicate` was given before.
 ///
-/// Of a key the parser keeps the first use, so it is in the tree, in the table whose header comes last before the duplicate. Of a
-/// table it keeps the last header, so what comes before the duplicate has to be parsed again.
-fn first_of(text: &str, tree: &DeTable<'_>, duplicate: &Range<usize>, key: &str) -> Option<Range<usize>> {
+/// Both answers are in what comes before the end of the duplicate's line. Of a key the parser keeps the first use, so it is in the tree,
+/// in the table whose header comes last before the duplicate. Of a table it keeps the last header, so what comes before that has to be
+/// parsed again.
+fn earlier_use(text: &str, duplicate: &Range<usize>, key: &str) -> Option<Range<usize>> {
+    let line_start = text[..duplicate.start].rfind('\n').map_or(0, |end| end + 1);
+    let line_end = text[duplicate.end..].find('\n').map_or(text.len(), |length| duplicate.end + length);
+    let (with, _) = DeTable::parse_recoverable(&text[..line_end]);
     let mut path = Vec::new();
-    if find_path(tree, duplicate, &mut path) {
-        let line = text[..duplicate.start].rfind('\n').map_or(0, |end| end + 1);
-        let (before, _) = DeTable::parse_recoverable(&text[..line]);
+    if find_path(with.get_ref(), duplicate, &mut path) {
+        let (before, _) = DeTable::parse_recoverable(&text[..line_start]);
         let (last, parents) = path.split_last()?;
         let mut table = before.get_ref();
         for parent in parents {
@@ -61,7 +63,7 @@ fn first_of(text: &str, tree: &DeTable<'_>, duplicate: &Range<usize>, key: &str)
         return table.get_key_value(last.as_str()).map(|(key, _)| key.span());
     }
     let mut first = None;
-    nearest_use(tree, 0, duplicate.start, key, &mut first);
+    nearest_use(with.get_ref(), 0, duplicate.start, key, &mut first);
     first.map(|(_, span)| span)
 }
 

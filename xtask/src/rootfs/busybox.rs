@@ -1,5 +1,6 @@
 //! Debian's static busybox under all of its names: the smallest root there is, and the one that boots fastest.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,8 +13,8 @@ use crate::vm::image::Image;
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Begins an initial file system with it.
-pub(super) fn begin(path: &Path) -> Result<Image> {
-    let mut image = Image::create(path)?;
+pub(super) fn begin(file: File) -> Result<Image> {
+    let mut image = Image::new(file);
     image.copy(BUSYBOX, Path::new(BUSYBOX))?;
     let names = process::text(Command::new(BUSYBOX).arg("--list-full"))
         .context("asking busybox for its names; run `cargo xtask setup`")?;

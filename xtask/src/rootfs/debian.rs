@@ -73,7 +73,7 @@ pub(crate) fn make(cache: &Path) -> Result<()> {
     process::output(mmdebstrap.arg(apt::RELEASE).arg(&tree).arg(&sources))?;
 
     let packed = work.path().join("archive");
-    let mut image = Image::create(&packed)?;
+    let mut image = Image::new(File::create(&packed).context("creating the archive")?);
     image.copy("/", &tree)?;
     let folders = image.finish_open()?;
     let folders = folders.iter().fold(String::new(), |mut text, folder| {
@@ -90,14 +90,14 @@ pub(crate) fn make(cache: &Path) -> Result<()> {
 }
 
 /// Begins an initial file system with it.
-pub(super) fn begin(cache: &Path, path: &Path) -> Result<Image> {
+pub(super) fn begin(cache: &Path, file: File) -> Result<Image> {
     if !is_made(cache) {
         make(cache)?;
     }
     let places = Places::of(cache);
     let folders = fs::read_to_string(&places.folders).context("reading the folders of the Debian root")?;
     let mut archive = File::open(&places.archive).context("opening the Debian root")?;
-    Image::extend(path, &mut archive, folders.lines().map(PathBuf::from))
+    Image::extend(file, &mut archive, folders.lines().map(PathBuf::from))
 }
 
 /// All that decides what is in it.

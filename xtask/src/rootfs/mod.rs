@@ -3,6 +3,7 @@
 mod busybox;
 pub(crate) mod debian;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -24,12 +25,12 @@ pub(crate) enum Rootfs {
 
 impl Rootfs {
     /// Begins an initial file system with this one's content.
-    pub(crate) fn begin(&self, path: &Path) -> Result<Image> {
+    pub(crate) fn begin(&self, file: File) -> Result<Image> {
         match self {
-            Self::Busybox => busybox::begin(path),
-            Self::Debian => debian::begin(&workspace::cache()?, path),
+            Self::Busybox => busybox::begin(file),
+            Self::Debian => debian::begin(&workspace::cache()?, file),
             Self::Folder(folder) => {
-                let mut image = Image::create(path)?;
+                let mut image = Image::new(file);
                 image.copy("/", folder)?;
                 Ok(image)
             }

@@ -4,9 +4,10 @@
 //! here is fast enough without. With one CPU it is a `microvm`, which starts in half of the time of a PC. Without ACPI that
 //! one has no table of CPUs, so more of them take a PC (`q35`).
 
-use std::ffi::OsString;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command, Stdio};
 
 use xtask::wire::frame::{EXIT_PORT, PORT};
 
@@ -32,7 +33,7 @@ const KERNEL_ARGUMENTS: [&str; 7] = [
 ];
 
 /// The command line of QEMU for a machine. The console comes out of its standard error, the frames out of its standard output.
-pub(super) fn command(machine: &Machine, initial: &Path) -> Command {
+pub(super) fn command(machine: &Machine, initial: &File) -> Command {
     let mut qemu = Command::new(QEMU);
     let board = if machine.cpus > 1 { "q35" } else { "microvm,acpi=off,rtc=on,isa-serial=on" };
     qemu.args(["-machine", board, "-cpu", "qemu64"]);
@@ -48,7 +49,8 @@ pub(super) fn command(machine: &Machine, initial: &Path) -> Command {
     qemu.args(["-chardev", "file,id=frames,path=/dev/stdout"]);
     qemu.args(["-device", &format!("isa-debugcon,iobase={PORT:#x},chardev=frames")]);
     qemu.args(["-device", &format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=1")]);
-    qemu.arg("-kernel").arg(&machine.kernel.image).arg("-initrd").arg(comma_doubled(initial));
+    qemu.arg("-kernel").arg(&machine.kernel.image);
+    qemu.args(["-initrd", &format!("/proc/{}/fd/{}", process::id(), initial.as_raw_fd())]);
     let mut arguments = KERNEL_ARGUMENTS.join(" ");
     for more in &machine.append {
         arguments.push(' ');
@@ -56,10 +58,13 @@ pub(super) fn command(machine: &Machine, initial: &Path) -> Command {
     }
     qemu.args(["-append", &arguments]);
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // SAFETY: the closure runs between fork and exec and makes one system call, which is all that is allowed there.
+    unsafe {
+        qemu.pre_exec(|| {
+            // A machine must not outlive a task that was killed.
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            Ok(())
+        })
+    };
     qemu
-}
-
-/// QEMU takes a list of initial file systems, so a comma within a name is written twice.
-fn comma_doubled(path: &Path) -> OsString {
-    path.to_string_lossy().replace(',', ",,").into()
 }

@@ -28,28 +28,28 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Begins an archive.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self { file: BufWriter::with_capacity(1 << 20, file), folders: BTreeSet::new(), next_inode: 1 })
+    /// Begins an archive in an empty file.
+    pub(crate) fn new(file: File) -> Self {
+        Self { file: BufWriter::with_capacity(1 << 20, file), folders: BTreeSet::new(), next_inode: 1 }
     }
 
     /// Begins an archive with the content of one that was left open, see [`Image::finish_open`].
     pub(crate) fn extend(
-        path: &Path,
+        mut file: File,
         base: &mut File,
         folders: impl Iterator<Item = PathBuf>,
     ) -> Result<Self> {
-        let mut image = Self::create(path)?;
-        // Copied by the kernel, within it: `BufWriter` would prevent that.
-        io::copy(base, image.file.get_mut()).with_context(|| format!("copying to {}", path.display()))?;
+        // Before there is a buffer, so that the kernel can copy from file to file.
+        io::copy(base, &mut file).context("copying the beginning of an archive")?;
+        let mut image = Self::new(file);
         image.folders.extend(folders);
         Ok(image)
     }
 
-    /// Ends the archive.
-    pub(crate) fn finish(self) -> Result<()> {
-        trailer(self.file).and_then(|mut file| file.flush()).context("ending the archive")
+    /// Ends the archive and gives its file.
+    pub(crate) fn finish(self) -> Result<File> {
+        let file = trailer(self.file).context("ending the archive")?;
+        file.into_inner().context("writing the archive")
     }
 
     /// Leaves the archive without an end, to be the beginning of others, which need to know the folders that are in it.

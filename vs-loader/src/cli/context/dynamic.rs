@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use vs_common::id::Generation;
-use vs_common::policy_entry::{ContextKey, ContextRules, Mode, ProcMode};
+use vs_common::policy_entry::{ContextKey, Mode, ProcMode};
 
 use crate::audit::control::{Caller, ContextChange};
 use crate::audit::{Announcement, announce};
@@ -74,7 +74,8 @@ pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context,
     let (xid, rules) = create::row(&rows, &kind.wish(name))?;
     let mut written = rules;
     change(&mut session, |rows, generation| {
-        written = ContextRules { generation, ..rules };
+        // Not `..rules`: rustc 1.95 breaks off over an array field captured that way (ICE "broken MIR").
+        written.generation = generation;
         rows.insert(xid, written);
     })?;
     let context = Context::from_row(ContextKey { epoch: session.store.epoch()?, xid }, &written)?;

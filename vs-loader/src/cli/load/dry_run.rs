@@ -1,6 +1,5 @@
 //! `vs load --dry-run`: what a load would change, without changing anything.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;

@@ -91,6 +91,19 @@ fn each_error_names_its_place_and_its_cure() {
 }
 
 #[test]
+fn a_table_that_is_given_often_points_to_the_one_before() {
+    let found = errors_of("[context.a]\nxid = 2\n[context.a]\nxid = 3\n[context.b]\nxid = 4\n[context.a]\n");
+    assert_eq!(
+        found,
+        [
+            "p:3:10: \"a\" is given already, at p:1:10; keep one of them",
+            "p:4:1: \"xid\" is given already, at p:2:1; keep one of them",
+            "p:7:10: \"a\" is given already, at p:3:10; keep one of them",
+        ]
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_pointed_at() {
     let found = parse(&[PolicySource::new("p", b"[host]\n\xff".as_slice())]).unwrap_err();
     assert_eq!(

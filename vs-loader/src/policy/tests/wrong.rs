@@ -155,17 +155,21 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[context.web]\nxid = 100\n\n[context.web]\nmode = \"observe\"\n",
-        "p:4:10: \"web\" is given twice, first at p:1:10; keep one",
+        "p:4:10: \"web\" is given already, at p:1:10; keep one of them",
     ),
     (
         "[context.db]\nxid = 101\n[context.web]\nxid = 100\nmode = \"observe\"\nxid = 102\n",
-        "p:6:1: \"xid\" is given twice, first at p:4:1; keep one",
+        "p:6:1: \"xid\" is given already, at p:4:1; keep one of them",
     ),
     (
         "[context]\nweb = { xid = 100, xid = 101 }\n",
-        "p:2:20: \"xid\" is given twice, first at p:2:9; keep one",
+        "p:2:20: \"xid\" is given already, at p:2:9; keep one of them",
     ),
-    ("[host]\n[spectator]\n[host]\n", "p:3:2: \"host\" is given twice, first at p:1:2; keep one"),
+    (
+        "[context.web]\nxid = 100\n[spectator]\n['spectator']\n",
+        "p:4:2: \"'spectator'\" is given already, at p:3:2; keep one of them",
+    ),
+    ("[host]\n[spectator]\n[host]\n", "p:3:2: \"host\" is given already, at p:1:2; keep one of them"),
     (
         "[context.web]\nxid = 100\nmode = \"observe\n",
         "p:3:16: TOML syntax: invalid basic string, expected `\"`",
