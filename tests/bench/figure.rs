@@ -38,7 +38,8 @@ mod tests {
     fn a_batch_that_was_interrupted_does_not_move_the_median() {
         let quiet = Batches { size: 10, elapsed: vec![1000, 1000, 1010] };
         let interrupted = Batches { size: 10, elapsed: vec![9000, 1000, 1010, 1000, 1000] };
-        let (quiet, interrupted) = (Figure::of(&quiet).expect("three"), Figure::of(&interrupted).expect("five"));
+        let (quiet, interrupted) =
+            (Figure::of(&quiet).expect("three"), Figure::of(&interrupted).expect("five"));
         assert_eq!(quiet, Figure { minimum: 100.0, median: 100.0, maximum: 101.0 });
         assert_eq!((interrupted.median, interrupted.maximum), (100.0, 900.0));
         assert_eq!(Figure::of(&Batches { size: 1, elapsed: vec![] }), None);

@@ -1,38 +1,117 @@
-//! bench
+//! `vs-bench`: what the programs cost, measured on the kernel it runs on. `cargo xtask bench` runs it in a machine whose clock counts
+//! instructions, `cargo xtask bench --native` on the machine at hand.
+//!
+//! `measure` does every operation bare, with our programs attached, as the host's and as a context's, and with empty programs on the
+//! same hooks, and prints a run. `report` puts runs together into a table, and compares them with each other and with the limits.
+//!
+//! | module        | job                                                             |
+//! |---------------|-----------------------------------------------------------------|
+//! | `operation`   | the rows: system calls, and what they answer                     |
+//! | `worker`      | the process that does them, in a context or not                  |
+//! | `partner`     | the process that is acted upon                                   |
+//! | `clock`       | whether the clock counts what the figures claim                  |
+//! | `program_set` | empty programs, and how often each hook was crossed              |
+//! | `enforcement` | a policy in force, by `vs` itself                                |
+//! | `measure`     | one run                                                          |
+//! | `limit`       | what issue and README promise                                    |
+//! | `report`      | several runs: the figures, how far they differ, JSON             |
+//! | `markdown`    | the table                                                        |
+
 mod clock;
+mod enforcement;
 mod figure;
-mod interim;
+mod limit;
+mod markdown;
 mod measure;
 mod operation;
 mod partner;
 mod program;
 mod program_set;
+mod report;
 mod system_call;
 mod worker;
 
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
-use anyhow::Result;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1).map(String::as_str) {
-        Some(partner::ARGUMENT) => partner::main(),
-        Some(worker::ARGUMENT) => worker::main(),
-        Some("measure") => {
-            let run = measure::measure(clock::Unit::Instructions, &PathBuf::from(&arguments[2]), &arguments[3])?;
-            for s in &run.scenarios {
-                println!("== {} {}", run.kernel, s.proc_mode);
-                println!("{:42} {:>9} {:>9} {:>9} {:>9} | {:>7} {:>7} {:>7} {:>7}| {:>7} {:>7}", "", "bare", "empty", "host", "guest", "h-e", "g-b", "h-b", "g-b", "hpc", "gpc");
-                for r in &s.rows {
-                    let n: u64 = r.host_crossings.values().sum(); let g: u64 = r.guest_crossings.values().sum();
-                    println!("{:42} {:9.1} {:9.1} {:9.1} {:9.1} | {:7.1} {:7.1} {:7.1} {:7.1}| {:7.1} {:7.1} {:?} {} min {:.1} {:.1} {:.1} {:.1}", r.name, r.bare.median, r.empty.median, r.host.median, r.guest.median,
-                        r.host.median-r.empty.median, r.guest.median-r.bare.median, r.host.median-r.bare.median, r.guest.median-r.bare.median,
-                        (r.host.median-r.empty.median)/n.max(1) as f64, (r.guest.median-r.bare.median)/g.max(1) as f64, r.host_crossings, if r.guest_crossings==r.host_crossings {String::new()} else {format!("{:?}", r.guest_crossings)},
-                        r.bare.minimum, r.empty.minimum, r.host.minimum, r.guest.minimum);
-                }
-            }
-            Ok(())
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+use crate::clock::Unit;
+use crate::enforcement::Refused;
+use crate::report::{Origin, Report};
+
+/// What the programs cost.
+#[derive(Debug, Parser)]
+#[command(name = "vs-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Measure once, and print the run as JSON. Loads policies of its own, one after the other, and unloads them.
+    ///
+    /// Exit status 4: not root; 5: the kernel asks no BPF programs (no `bpf` among the active LSMs); 7: it refuses them; 10: a policy is in
+    /// force, which would be measured instead.
+    Measure {
+        /// The object with the empty programs.
+        #[arg(long, value_name = "FILE")]
+        empty: PathBuf,
+        /// What the clock counts.
+        #[arg(long, value_enum, default_value_t = Unit::Nanoseconds)]
+        unit: Unit,
+    },
+    /// Print the table of several runs on the same machine.
+    Report {
+        /// JSON instead of Markdown.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        origin: Origin,
+        /// What `measure` printed.
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<PathBuf>,
+    },
+    /// Do operations on request.
+    #[command(hide = true, name = worker::ARGUMENT)]
+    Worker,
+    /// Be acted upon.
+    #[command(hide = true, name = partner::ARGUMENT)]
+    Partner,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vs-bench: {error:#}");
+            error.downcast_ref::<Refused>().map_or(ExitCode::FAILURE, Refused::exit_code)
         }
-        _ => Ok(()),
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Measure { empty, unit } => {
+            let run = measure::measure(unit, &empty)?;
+            let mut stdout = io::stdout().lock();
+            serde_json::to_writer(&mut stdout, &run)?;
+            writeln!(stdout).context("printing the run")
+        }
+        Task::Report { json, origin, runs } => {
+            let runs = runs.iter().map(|path| {
+                let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+                serde_json::from_reader(file).with_context(|| format!("{} is not a run", path.display()))
+            });
+            let report = Report::of(origin, runs.collect::<Result<_>>()?)?;
+            let text = if json { serde_json::to_string_pretty(&report)? } else { markdown::table(&report) };
+            writeln!(io::stdout(), "{}", text.trim_end()).context("printing the report")
+        }
+        Task::Worker => worker::main(),
+        Task::Partner => partner::main(),
     }
 }

@@ -17,24 +17,9 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::futex;
-use serde::{Deserialize, Serialize};
 
 use crate::partner::Partner;
 use crate::system_call;
-
-/// What a row is there to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Kind {
-    /// Crosses hooks that look something up and let it pass. The limits are about these.
-    LookUp,
-    /// A guest is denied: what it costs there holds the record of it, too.
-    Denied,
-    /// Crosses hooks that create: a child's tag.
-    Creates,
-    /// Crosses no hook while every context has a mount tree of its own.
-    NoHook,
-}
 
 /// An operation that is ready to be done, any number of times.
 pub(crate) type Act = Box<dyn FnMut() -> Result<(), Errno>>;
@@ -44,8 +29,6 @@ pub(crate) type Act = Box<dyn FnMut() -> Result<(), Errno>>;
 pub(crate) struct Operation {
     /// What it is called by.
     pub(crate) name: &'static str,
-    /// What it is there to show.
-    pub(crate) kind: Kind,
     /// How often it is done between two looks at the clock.
     pub(crate) batch: u32,
     /// What it answers the host, and what a guest.
@@ -60,6 +43,11 @@ impl Operation {
             .iter()
             .find(|operation| operation.name == name)
             .with_context(|| format!("no operation is called `{name}`"))
+    }
+
+    /// Whether a guest is denied it.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.expected[0] != self.expected[1]
     }
 
     /// Gets it ready and tries it.
@@ -119,72 +107,74 @@ impl Drop for Site {
 const CHEAP: u32 = 200;
 /// System calls that walk a path or map memory.
 const COSTLY: u32 = 40;
+/// System calls whose work the kernel does in part later, for many at once.
+const MANY: u32 = 300;
 /// Whole processes.
 const PROCESS: u32 = 2;
 
-const fn row(name: &'static str, kind: Kind, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
-    Operation { name, kind, batch, expected: [Ok(()); 2], prepare }
+const fn row(name: &'static str, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
+    Operation { name, batch, expected: [Ok(()); 2], prepare }
 }
 
 /// Every operation, in the order of the table.
 pub(crate) static OPERATIONS: &[Operation] = &[
-    row("kill(itself, 0)", Kind::LookUp, CHEAP, |_| {
+    row("kill(itself, 0)", CHEAP, |_| {
         let pid = rustix::process::getpid();
         Ok(Box::new(move || rustix::process::test_kill_process(pid)))
     }),
-    row("kill(another, 0)", Kind::LookUp, CHEAP, |site| {
+    row("kill(another, 0)", CHEAP, |site| {
         let pid = site.partner.pid();
         Ok(Box::new(move || rustix::process::test_kill_process(pid)))
     }),
-    row("getpgid(another)", Kind::LookUp, CHEAP, |site| {
+    row("getpgid(another)", CHEAP, |site| {
         let pid = Some(site.partner.pid());
         Ok(Box::new(move || rustix::process::getpgid(pid).map(drop)))
     }),
-    row("getsid(another)", Kind::LookUp, CHEAP, |site| {
+    row("getsid(another)", CHEAP, |site| {
         let pid = Some(site.partner.pid());
         Ok(Box::new(move || rustix::process::getsid(pid).map(drop)))
     }),
-    row("sched_getscheduler(another)", Kind::LookUp, CHEAP, |site| {
+    row("sched_getscheduler(another)", CHEAP, |site| {
         let pid = site.partner.pid();
         Ok(Box::new(move || system_call::sched_getscheduler(pid)))
     }),
-    row("sched_setaffinity(another)", Kind::LookUp, CHEAP, |site| {
+    row("sched_setaffinity(another)", CHEAP, |site| {
         let pid = Some(site.partner.pid());
         let processors = rustix::thread::sched_getaffinity(pid)?;
         Ok(Box::new(move || rustix::thread::sched_setaffinity(pid, &processors)))
     }),
-    row("setpriority(another)", Kind::LookUp, CHEAP, |site| {
+    row("setpriority(another)", CHEAP, |site| {
         let pid = Some(site.partner.pid());
         Ok(Box::new(move || rustix::process::setpriority_process(pid, 0)))
     }),
-    row("ioprio_get(another)", Kind::LookUp, CHEAP, |site| {
+    row("ioprio_get(another)", CHEAP, |site| {
         let pid = site.partner.pid();
         Ok(Box::new(move || system_call::ioprio_get(pid)))
     }),
-    row("prlimit(another), set", Kind::LookUp, CHEAP, |site| {
+    row("prlimit(another), set", CHEAP, |site| {
         let pid = Some(site.partner.pid());
         let limit = || Rlimit { current: Some(1024), maximum: Some(4096) };
         Ok(Box::new(move || rustix::process::prlimit(pid, Resource::Nofile, limit()).map(drop)))
     }),
-    row("process_vm_readv(another)", Kind::LookUp, CHEAP, |site| {
+    row("process_vm_readv(another)", CHEAP, |site| {
         let (pid, address) = (site.partner.pid(), site.partner.readable());
         Ok(Box::new(move || system_call::process_vm_readv(pid, address)))
     }),
-    row("open+close /proc/PID/environ of another", Kind::LookUp, COSTLY, |site| {
+    row("open+close /proc/PID/environ of another", COSTLY, |site| {
         Ok(open_and_close(site.process_file("environ")?))
     }),
-    row("fcntl(F_GETFL)", Kind::LookUp, CHEAP, |_| {
+    row("fcntl(F_GETFL)", CHEAP, |_| {
         let null = open(c"/dev/null", OFlags::RDWR)?;
         Ok(Box::new(move || rustix::fs::fcntl_getfl(&null).map(drop)))
     }),
-    row("ioctl(FIONREAD)", Kind::LookUp, CHEAP, |_| {
+    row("ioctl(FIONREAD)", CHEAP, |_| {
         let (reader, writer) = rustix::pipe::pipe()?;
         Ok(Box::new(move || {
             let _open = &writer;
             rustix::io::ioctl_fionread(&reader).map(drop)
         }))
     }),
-    row("SIGIO (write+read of a pipe)", Kind::LookUp, COSTLY, |_| {
+    row("SIGIO (write+read of a pipe)", COSTLY, |_| {
         let (reader, writer) = rustix::pipe::pipe()?;
         system_call::set_owner(reader.as_fd())?;
         system_call::signal_owner(reader.as_fd())?;
@@ -194,46 +184,46 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             rustix::io::read(&reader, &mut byte).map(drop)
         }))
     }),
-    row("fcntl(F_SETOWN)", Kind::Creates, COSTLY, |_| {
+    row("fcntl(F_SETOWN)", COSTLY, |_| {
         let null = open(c"/dev/null", OFlags::RDWR)?;
         Ok(Box::new(move || system_call::set_owner(null.as_fd())))
     }),
     // Asks for CAP_SETPCAP, which a context keeps, and only then looks at the number: the shortest way to `capable`.
     Operation {
         expected: [Err(Errno::INVAL); 2],
-        ..row("capable (prctl PR_CAPBSET_DROP, none)", Kind::LookUp, CHEAP, |_| {
+        ..row("capable (prctl PR_CAPBSET_DROP, none)", CHEAP, |_| {
             Ok(Box::new(system_call::drop_no_capability))
         })
     },
     Operation {
         expected: [Err(Errno::INVAL), Err(Errno::PERM)],
-        ..row("bpf(no such command)", Kind::Denied, CHEAP, |_| Ok(Box::new(system_call::bpf_no_command)))
+        ..row("bpf(no such command)", CHEAP, |_| Ok(Box::new(system_call::bpf_no_command)))
     },
-    row("fork+exit+wait", Kind::Creates, PROCESS, |_| Ok(Box::new(|| system_call::child(None)))),
-    row("fork+exec+exit+wait", Kind::Creates, PROCESS, |site| {
+    row("fork+exit+wait", PROCESS, |_| Ok(Box::new(|| system_call::child(None)))),
+    row("fork+exec+exit+wait", PROCESS, |site| {
         let program = c_string(&site.program())?;
         Ok(Box::new(move || system_call::child(Some(&program))))
     }),
-    row("getpid", Kind::NoHook, CHEAP, |_| {
+    row("getpid", CHEAP, |_| {
         Ok(Box::new(|| {
             let _ = rustix::process::getpid();
             Ok(())
         }))
     }),
-    row("read, 1 byte", Kind::NoHook, CHEAP, |_| {
+    row("read, 1 byte", CHEAP, |_| {
         let zero = open(c"/dev/zero", OFlags::RDONLY)?;
         let mut byte = [0];
         Ok(Box::new(move || rustix::io::read(&zero, &mut byte).map(drop)))
     }),
-    row("write, 1 byte", Kind::NoHook, CHEAP, |_| {
+    row("write, 1 byte", CHEAP, |_| {
         let null = open(c"/dev/null", OFlags::WRONLY)?;
         Ok(Box::new(move || rustix::io::write(&null, &[0]).map(drop)))
     }),
-    row("futex(wake)", Kind::NoHook, CHEAP, |_| {
+    row("futex(wake)", CHEAP, |_| {
         let word = AtomicU32::new(0);
         Ok(Box::new(move || futex::wake(&word, futex::Flags::PRIVATE, 1).map(drop)))
     }),
-    row("mmap+munmap of memory", Kind::NoHook, COSTLY, |_| {
+    row("mmap+munmap of memory", MANY, |_| {
         Ok(Box::new(|| {
             // SAFETY: New memory at an address that the kernel chooses, which nothing else points to, is given back at once.
             unsafe {
@@ -244,19 +234,20 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             }
         }))
     }),
-    row("open+close, 5 components", Kind::NoHook, COSTLY, |site| Ok(open_and_close(site.file()?))),
-    row("stat, 5 components", Kind::NoHook, COSTLY, |site| {
+    row("open+close, 5 components", COSTLY, |site| Ok(open_and_close(site.file()?))),
+    row("stat, 5 components", COSTLY, |site| {
         let path = site.file()?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
     }),
-    row("stat /proc/PID/status of another", Kind::NoHook, COSTLY, |site| {
+    row("stat /proc/PID/status of another", COSTLY, |site| {
         let path = site.process_file("status")?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
     }),
 ];
 
 fn open(path: &std::ffi::CStr, flags: OFlags) -> Result<OwnedFd> {
-    rustix::fs::open(path, flags, Mode::empty()).with_context(|| format!("opening {}", path.to_string_lossy()))
+    rustix::fs::open(path, flags, Mode::empty())
+        .with_context(|| format!("opening {}", path.to_string_lossy()))
 }
 
 fn open_and_close(path: CString) -> Act {

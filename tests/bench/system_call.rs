@@ -39,9 +39,11 @@ pub(crate) fn ioprio_get(pid: Pid) -> Result<(), Errno> {
 pub(crate) fn process_vm_readv(pid: Pid, address: usize) -> Result<(), Errno> {
     let mut word = 0_u64;
     let local = libc::iovec { iov_base: (&raw mut word).cast(), iov_len: size_of::<u64>() };
-    let remote = libc::iovec { iov_base: ptr::without_provenance_mut::<c_void>(address), iov_len: size_of::<u64>() };
+    let remote =
+        libc::iovec { iov_base: ptr::without_provenance_mut::<c_void>(address), iov_len: size_of::<u64>() };
     // SAFETY: Both vectors are live and one long; only `word`, of the length given, is written, and the other address is not ours.
-    result(unsafe { libc::process_vm_readv(pid.as_raw_pid(), &raw const local, 1, &raw const remote, 1, 0) } as c_long)
+    result(unsafe { libc::process_vm_readv(pid.as_raw_pid(), &raw const local, 1, &raw const remote, 1, 0) }
+        as c_long)
 }
 
 /// `prctl(PR_CAPBSET_DROP)` of a capability that there is not.

@@ -103,7 +103,8 @@ impl Worker {
         if line.is_empty() {
             bail!("a worker has ended: {}", self.child.wait()?);
         }
-        let answer: Answer = serde_json::from_str(&line).with_context(|| format!("a worker said `{line}`"))?;
+        let answer: Answer =
+            serde_json::from_str(&line).with_context(|| format!("a worker said `{line}`"))?;
         answer.map_err(anyhow::Error::msg)
     }
 }
