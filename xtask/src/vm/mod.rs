@@ -20,6 +20,7 @@ use anyhow::{Context, Result};
 use xtask::wire::job::{self, Job};
 
 use self::lines::Lines;
+pub(crate) use self::boot::QEMU;
 pub(crate) use self::outcome::Outcome;
 use self::running::Running;
 pub(crate) use self::tools::Tools;
