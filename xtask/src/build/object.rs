@@ -80,7 +80,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Places> {
 /// Makes the object with the empty programs, which only `cargo xtask bench` takes, and gives its path.
 pub(crate) fn build_empty(workspace: &Workspace) -> Result<PathBuf> {
     let toolchain = toolchain::find(&workspace::cache()?)?;
-    compile_binary(&toolchain, workspace.root(), &Places::of(workspace).folder, EMPTY, &["--features", "bench"])
+    compile_binary(
+        &toolchain,
+        workspace.root(),
+        &Places::of(workspace).folder,
+        EMPTY,
+        &["--features", "bench"],
+    )
 }
 
 /// Compiles the object of the workspace at `root` and gives its path below `target`.

@@ -19,8 +19,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use xtask::wire::job::{self, Job};
 
-use self::lines::Lines;
 pub(crate) use self::boot::QEMU;
+use self::lines::Lines;
 pub(crate) use self::outcome::Outcome;
 use self::running::Running;
 pub(crate) use self::tools::Tools;
