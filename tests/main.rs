@@ -7,6 +7,7 @@
 
 mod agreement;
 mod audit_trail;
+mod capabilities;
 mod detach;
 mod interaction;
 mod lifecycle;
@@ -35,6 +36,7 @@ const TESTS: &[Test] = &[
     Test { name: "procfs", run: procfs::run },
     Test { name: "sigio", run: sigio::run },
     Test { name: "protection", run: protection::run },
+    Test { name: "capabilities", run: capabilities::run },
     Test { name: "lifecycle", run: lifecycle::run },
     Test { name: "agreement", run: agreement::run },
     Test { name: "races", run: races::run },
