@@ -17,7 +17,7 @@ use vs_common::policy_entry::{EpochInfo, Mode};
 
 use super::output::Output;
 use super::processes::join_host;
-use super::{CommandResult, Failure, exit_code, policy_files};
+use super::{CommandResult, Failure, audit, exit_code, policy_files};
 use crate::audit::control::{self, Caller, ModeChange};
 use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
@@ -112,6 +112,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let rows = rows::wanted(arguments, &policy, &old, &mut session.store)?;
     let info = epoch_info(policy.digest(), &rows)?;
     let wanted = Wanted { hooks: needed_hooks(&rows), rows, info };
+    if epoch != Epoch(0) {
+        audit::settle();
+    }
     let loaded = apply::load(&mut session.store, &mut session.programs, &wanted, boot_clock());
     let loaded = match loaded {
         Ok(loaded) => loaded,

@@ -10,7 +10,7 @@ use vs_common::id::{Epoch, Xid};
 
 use super::output::Output;
 use super::processes::{join_host, live_processes, stop_contexts};
-use super::{CommandResult, Failure, exit_code};
+use super::{CommandResult, Failure, audit, exit_code};
 use crate::audit::control::{Caller, Unload};
 use crate::audit::{Announcement, announce};
 use crate::compile::{ContextLabel, Rows};
@@ -59,6 +59,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
             if !live.is_empty() {
                 return Err(refused(&rows, &live));
             }
+            audit::settle();
             apply::unload(&mut session.store, &mut session.programs)?;
             epoch
         }

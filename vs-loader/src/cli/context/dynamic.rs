@@ -9,7 +9,7 @@ use vs_common::policy_entry::{ContextKey, Mode, ProcMode};
 use crate::audit::control::{Caller, ContextChange};
 use crate::audit::{Announcement, announce};
 use crate::cli::ground::audit_name;
-use crate::cli::{Failure, exit_code};
+use crate::cli::{Failure, audit, exit_code};
 use crate::compile::Rows;
 use crate::context::create::{self, CreateError, Wish};
 use crate::context::processes::{self, ProcessError};
@@ -139,6 +139,7 @@ fn remove_locked(
     context: &Context,
 ) -> Result<(), Failure> {
     stop::stop(&mut session.store, state, context.xid, Some(&context.name), stop::PATIENCE)?;
+    audit::settle();
     change(session, |rows, _| {
         rows.remove(&context.xid);
     })?;
