@@ -20,10 +20,10 @@ const INIT: &str = "guest-init";
 ///
 /// They are static: a guest has no libraries, or those of another release.
 pub(crate) fn everything(workspace: &Workspace) -> Result<Tools> {
-    if already_built(workspace).is_err() {
-        eprintln!("building everything for the first time, which takes some minutes");
-    }
     object::build(workspace)?;
+    if already_built(workspace).is_err() {
+        eprintln!("building the programs for the first time, which takes some minutes");
+    }
     // Without default features none of the crates that only tasks need is built for the sake of init.
     cargo_build(workspace, &["--package", "xtask", "--bin", INIT, "--no-default-features"])?;
     for package in PACKAGES {

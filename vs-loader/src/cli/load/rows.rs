@@ -28,7 +28,7 @@ pub(super) fn wanted(
     let entries = compiled(policy, old, next_generation(store, boot_clock())?)?;
     let mut conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
     if arguments.stop && !conflicts.is_empty() {
-        stop_contexts(store, conflicts.iter().map(|conflict| conflict.context.xid))?;
+        stop_contexts(store, old, conflicts.iter().map(|conflict| conflict.context.xid))?;
         conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
     }
     if conflicts.is_empty() {
