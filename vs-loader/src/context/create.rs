@@ -20,7 +20,6 @@ pub enum CreateError {
         /// As it was given.
         name: String,
         /// What is wrong with it.
-        #[source]
         cause: NameError,
     },
     /// Another context has the name.

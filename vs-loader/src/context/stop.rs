@@ -43,7 +43,6 @@ pub enum StopError {
         /// Its number.
         pid: String,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// Some do not die: they wait for a disk or a network in the kernel.

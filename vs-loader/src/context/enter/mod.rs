@@ -48,7 +48,6 @@ pub enum EnterError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// 0, 1 or 2 may not go in.

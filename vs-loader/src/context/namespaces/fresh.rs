@@ -22,7 +22,6 @@ pub(super) const READ_ONLY: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUN
 pub struct MountError {
     act: &'static str,
     path: String,
-    #[source]
     cause: io::Error,
 }
 
