@@ -1,9 +1,9 @@
 //! A policy in force, put there by `vs` itself.
 
 use std::env;
-use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use vs_loader::cli::exit_code;
@@ -53,7 +53,7 @@ pub(crate) fn require_free_kernel() -> Result<()> {
         );
         return Err(Refused { code: exit_code::NO_BPF_LSM, why }.into());
     }
-    let status = vs(&["status"])?;
+    let status = vs(&["status"], "")?;
     match status.status.code().map(u8::try_from) {
         Some(Ok(exit_code::NOT_LOADED)) => Ok(()),
         Some(Ok(exit_code::SUCCESS)) => {
@@ -76,14 +76,9 @@ pub(crate) struct Enforcement {
 impl Enforcement {
     /// Puts a policy in force whose context sees processes like this, in the word of policy.
     pub(crate) fn load(proc_mode: &str) -> Result<Self> {
-        let policy = env::temp_dir().join("vs-bench.toml");
         let context = format!("bench-{proc_mode}");
-        fs::write(&policy, format!("[context.{context}]\nxid = 2\nproc = \"{proc_mode}\"\n"))
-            .with_context(|| format!("writing {}", policy.display()))?;
-        let file = policy.to_string_lossy();
-        let loaded = succeed(&["load", &file]);
-        fs::remove_file(&policy).with_context(|| format!("removing {}", policy.display()))?;
-        loaded?;
+        let policy = format!("[context.{context}]\nxid = 2\nproc = \"{proc_mode}\"\n");
+        succeed(&["load", "-"], &policy)?;
         Ok(Self { context, is_in_force: true })
     }
 
@@ -100,7 +95,7 @@ impl Enforcement {
     /// Takes it out of force.
     pub(crate) fn unload(mut self) -> Result<()> {
         self.is_in_force = false;
-        succeed(&["unload", "--stop"])
+        succeed(&["unload", "--stop"], "")
     }
 }
 
@@ -108,22 +103,30 @@ impl Drop for Enforcement {
     fn drop(&mut self) {
         if self.is_in_force {
             // On the way out of an error, which is what is told.
-            let _ = succeed(&["unload", "--stop"]);
+            let _ = succeed(&["unload", "--stop"], "");
         }
     }
 }
 
-fn succeed(arguments: &[&str]) -> Result<()> {
-    let output = vs(arguments)?;
+fn succeed(arguments: &[&str], input: &str) -> Result<()> {
+    let output = vs(arguments, input)?;
     if output.status.success() {
         return Ok(());
     }
     bail!("vs {}: {}: {}", arguments.join(" "), output.status, String::from_utf8_lossy(&output.stderr).trim())
 }
 
-fn vs(arguments: &[&str]) -> Result<Output> {
+/// Runs `vs` with a text on its standard input, short enough for a pipe to hold.
+fn vs(arguments: &[&str], input: &str) -> Result<Output> {
     let vs = beside_this("vs")?;
-    Command::new(&vs).args(arguments).output().with_context(|| format!("starting {}", vs.display()))
+    let mut command = Command::new(&vs);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("starting {}", vs.display()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ends without reading says why in its status.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    child.wait_with_output().with_context(|| format!("running {}", vs.display()))
 }
 
 /// A program that was built and installed together with this one.
