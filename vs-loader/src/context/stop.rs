@@ -78,9 +78,8 @@ pub fn stop(
         state.context(name)?.remove()?;
     }
     // Counters have grown meanwhile.
-    match store.context_state(xid)? {
-        Some(state) => mark(store, xid, state, 0)?,
-        None => {}
+    if let Some(state) = store.context_state(xid)? {
+        mark(store, xid, state, 0)?;
     }
     Ok(killed)
 }
