@@ -49,7 +49,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let outcome = machine.run(&command, &mut |source, bytes| {
         // A reader that has gone away is no reason to stop the tour.
         let _ = match source {
-            Source::Stdout | Source::Stderr => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
+            Source::Stdout | Source::Stderr => {
+                io::stdout().write_all(bytes).and_then(|()| io::stdout().flush())
+            }
             Source::Kernel => io::stderr().write_all(bytes),
         };
     })?;
