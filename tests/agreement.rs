@@ -18,14 +18,15 @@ use vs_tests::world::World;
 const PAIRS: u32 = 150;
 
 /// A child that waits for one byte, does one act to the process it is given, and exits with the errno; or that only waits.
-struct Subject {
+pub(crate) struct Subject {
     pid: i32,
     pidfd: OwnedFd,
     orders: OwnedFd,
 }
 
 impl Subject {
-    fn new(act: Option<(i32, Access)>) -> Result<Self> {
+    /// Makes one that does this when it is let go, by system calls alone.
+    pub(crate) fn new(act: impl FnOnce() -> libc::c_long) -> Result<Self> {
         let mut pipe = [0_i32; 2];
         // SAFETY: Room for two descriptors. The child uses system calls only; descriptors are this function's own.
         unsafe {
@@ -39,11 +40,7 @@ impl Subject {
                 libc::close(pipe[1]);
                 let mut byte = 0_u8;
                 libc::read(pipe[0], (&raw mut byte).cast(), 1);
-                let result = match act {
-                    Some((target, Access::Change)) => libc::syscall(libc::SYS_kill, target, 0),
-                    Some((target, Access::Read)) => libc::syscall(libc::SYS_getpgid, target),
-                    None => 0,
-                };
+                let result = act();
                 libc::_exit(if result < 0 { *libc::__errno_location() } else { 0 });
             }
             libc::close(pipe[0]);
@@ -57,7 +54,8 @@ impl Subject {
         }
     }
 
-    fn tag(&self, store: &mut LiveStore, identity: Identity) -> Result<()> {
+    /// Tags it, unless it is to be the host's.
+    pub(crate) fn tag(&self, store: &mut LiveStore, identity: Identity) -> Result<()> {
         if let Identity::Member(tag) = identity {
             store.set_task_tag(self.pidfd.as_fd(), tag).context("tag a subject")?;
         }
@@ -65,7 +63,7 @@ impl Subject {
     }
 
     /// Lets it go on and gives its status.
-    fn finish(self) -> Result<i32> {
+    pub(crate) fn finish(self) -> Result<i32> {
         drop(self.orders);
         let mut status = 0;
         // SAFETY: `status` is a live local; the child is this process's own.
@@ -104,8 +102,17 @@ pub(crate) fn run(_world: &mut World, checks: &mut Checks, _only: Option<Hook>) 
     for _ in 0..PAIRS {
         let (actor, target) = (random.identity(), random.identity());
         let access = if random.below(2) == 0 { Access::Read } else { Access::Change };
-        let object = Subject::new(None)?;
-        let subject = Subject::new(Some((object.pid, access)))?;
+        let object = Subject::new(|| 0)?;
+        let target_pid = object.pid;
+        let subject = Subject::new(move || {
+            // SAFETY: Numbers only.
+            unsafe {
+                match access {
+                    Access::Change => libc::syscall(libc::SYS_kill, target_pid, 0),
+                    Access::Read => libc::syscall(libc::SYS_getpgid, target_pid),
+                }
+            }
+        })?;
         object.tag(&mut store, target)?;
         subject.tag(&mut store, actor)?;
         let wanted = match decide_interaction(actor, target, access) {

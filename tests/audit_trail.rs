@@ -54,7 +54,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
 
     // A context with a small rate, and one process per attempt, so that nothing is folded together.
     let small = policy("enforce").replace(
-        "xid = 112\nproc = \"hidepid\"\nmode = \"enforce\"\nrecords_per_second = 4000\nrecord_burst = 4000",
+        "xid = 112\nproc = \"hidepid\"\nmode = \"enforce\"\nrecords_per_second = 10000\nrecord_burst = 2184",
         "xid = 112\nproc = \"hidepid\"\nmode = \"enforce\"\nrecords_per_second = 10\nrecord_burst = 20",
     );
     checks.check(

@@ -7,6 +7,7 @@
 
 mod agreement;
 mod audit_trail;
+mod capabilities;
 mod detach;
 mod interaction;
 mod lifecycle;
@@ -14,6 +15,7 @@ mod loading;
 mod procfs;
 mod protection;
 mod races;
+mod refusal;
 mod sigio;
 
 use std::process::ExitCode;
@@ -35,6 +37,7 @@ const TESTS: &[Test] = &[
     Test { name: "procfs", run: procfs::run },
     Test { name: "sigio", run: sigio::run },
     Test { name: "protection", run: protection::run },
+    Test { name: "capabilities", run: capabilities::run },
     Test { name: "lifecycle", run: lifecycle::run },
     Test { name: "agreement", run: agreement::run },
     Test { name: "races", run: races::run },
@@ -56,6 +59,10 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if arguments.iter().any(|argument| argument == "--no-bpf-lsm") {
+        let (passed, failed) = report("refusal without the BPF LSM", refusal::run);
+        return finish(passed, failed);
+    }
     let tests = TESTS.iter().filter(|test| only.is_none_or(|only| test.name.contains(only.as_str())));
     let mut world = match World::start() {
         Ok(world) => world,
@@ -67,28 +74,33 @@ fn main() -> ExitCode {
     };
     let (mut passed, mut failed) = (0, 0);
     for test in tests {
-        let begin = Instant::now();
-        let mut checks = Checks::default();
-        if let Err(error) = (test.run)(&mut world, &mut checks, None) {
-            checks.failures.push(format!("{error:#}"));
-        }
-        let seconds = begin.elapsed().as_secs_f32();
-        if checks.failures.is_empty() {
-            passed += 1;
-            println!("ok   {} ({} checks, {seconds:.1} s)", test.name, checks.held);
-        } else {
-            failed += 1;
-            println!(
-                "FAIL {} ({} checks held, {} did not, {seconds:.1} s)",
-                test.name,
-                checks.held,
-                checks.failures.len()
-            );
-            for failure in checks.failures.iter().take(SHOWN) {
-                println!("     {failure}");
-            }
-        }
+        let counts = report(test.name, |checks| (test.run)(&mut world, checks, None));
+        passed += counts.0;
+        failed += counts.1;
     }
+    finish(passed, failed)
+}
+
+/// Runs one test and prints what came of it; how many passed and failed.
+fn report(name: &str, run: impl FnOnce(&mut Checks) -> Result<()>) -> (u32, u32) {
+    let begin = Instant::now();
+    let mut checks = Checks::default();
+    if let Err(error) = run(&mut checks) {
+        checks.failures.push(format!("{error:#}"));
+    }
+    let seconds = begin.elapsed().as_secs_f32();
+    if checks.failures.is_empty() {
+        println!("ok   {name} ({} checks, {seconds:.1} s)", checks.held);
+        return (1, 0);
+    }
+    println!("FAIL {name} ({} checks held, {} did not, {seconds:.1} s)", checks.held, checks.failures.len());
+    for failure in checks.failures.iter().take(SHOWN) {
+        println!("     {failure}");
+    }
+    (0, 1)
+}
+
+fn finish(passed: u32, failed: u32) -> ExitCode {
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

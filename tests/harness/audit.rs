@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+/// How long a record may take on a loaded emulator.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A record that must come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
@@ -44,6 +47,8 @@ impl Expected {
 pub struct Audit {
     collector: Child,
     path: PathBuf,
+    /// How long to wait for a record: long enough for a loaded emulator, unless a test knows that it will not come.
+    pub patience: Duration,
     position: u64,
     tail: String,
     records: Vec<Value>,
@@ -62,7 +67,14 @@ impl Audit {
             .stdin(Stdio::null())
             .spawn()
             .context("start vs audit collect")?;
-        Ok(Self { collector, path: path.to_owned(), position: 0, tail: String::new(), records: Vec::new() })
+        Ok(Self {
+            collector,
+            path: path.to_owned(),
+            patience: PATIENCE,
+            position: 0,
+            tail: String::new(),
+            records: Vec::new(),
+        })
     }
 
     /// All records so far.
@@ -88,7 +100,7 @@ impl Audit {
     /// # Errors
     /// The file cannot be read.
     pub fn missing(&mut self, expected: &[Expected]) -> Result<Vec<Expected>> {
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + self.patience;
         loop {
             let records = self.read()?;
             let missing: Vec<Expected> = expected
@@ -108,7 +120,7 @@ impl Audit {
     /// # Errors
     /// The file cannot be read.
     pub fn wait_for(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Result<Option<Value>> {
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + self.patience;
         loop {
             if let Some(record) = self.read()?.iter().find(|record| is_wanted(record)) {
                 return Ok(Some(record.clone()));

@@ -51,10 +51,23 @@ pub const fn expected(operation: &Operation, actor: Party, target: Party, is_unr
         (Party::Spectator | Party::Guest(_), _) if own => {
             Outcome { errnos: operation.guest_allowed, denied_by: None }
         }
+        // Where the target may use more capabilities than the actor, the kernel's own check comes first (`security/commoncap.c:cap_safe_nice`)
+        // and says EPERM before any program is asked: denied, and not recorded.
+        (_, Access::Change) if is_host(target) && is_kept_by_cap_safe_nice(operation) => {
+            Outcome { errnos: operation.denied, denied_by: None }
+        }
         (Party::Spectator, Access::Read) => Outcome { errnos: operation.guest_allowed, denied_by: None },
         (Party::Spectator, Access::Change) => {
             Outcome { errnos: operation.denied, denied_by: operation.spectator_hook }
         }
         (Party::Guest(_), _) => Outcome { errnos: operation.denied, denied_by: operation.hook },
     }
+}
+
+const fn is_host(party: Party) -> bool {
+    matches!(party, Party::Host)
+}
+
+const fn is_kept_by_cap_safe_nice(operation: &Operation) -> bool {
+    matches!(operation.hook, Some(Hook::TaskSetscheduler | Hook::TaskSetnice | Hook::TaskSetioprio))
 }

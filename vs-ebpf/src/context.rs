@@ -105,12 +105,16 @@ pub(crate) fn create_inode_tag(inode: Inode, value: &mut Tag) -> *mut Tag {
 /// older than the hook, or there was no memory for its tag.
 #[inline(always)]
 pub(crate) fn of_process_inode(inode: Inode) -> Identity {
-    let tag = inode_tag(inode);
-    if tag.is_null() {
-        return Identity::Host;
+    let stored = inode_tag(inode);
+    let mut tag = HOST_TAG;
+    if !stored.is_null() {
+        // SAFETY: As in `of`; a torn read while `task_to_inode` rewrites the tag of an inode whose process enters a context can only mix
+        // the host's zeros with the new values, which is equal to no member's tag.
+        tag = unsafe { ptr::read_volatile(stored) };
     }
-    // SAFETY: As in `of`; a torn read while `task_to_inode` rewrites the tag of an inode whose process enters a context can only mix
-    // the host's zeros with the new values, which is equal to no member's tag.
-    let tag = unsafe { *tag };
+    // Volatile, and zeros for the host: LLVM leaves the tag of an identity that has none in a register that was never set, and copies it,
+    // which the verifier refuses.
+    // SAFETY: A reference to a live local.
+    let tag = unsafe { ptr::read_volatile(&raw const tag) };
     if tag.xid == Xid::HOST { Identity::Host } else { Identity::Member(tag) }
 }

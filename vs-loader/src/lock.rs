@@ -52,7 +52,15 @@ pub enum LockError {
 /// The lock, held until this is dropped or the process ends. It is not inherited through exec.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A forked child may have a copy of the descriptor, and closing this one would not give the lock back then. Unlocking what is
+        // locked cannot fail, and if it did the close is what is left.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl Lock {
@@ -77,7 +85,7 @@ impl Lock {
         let deadline = Instant::now() + patience;
         loop {
             match flock(&file, operation) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => sleep(INTERVAL),
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held { holder: holder(&file) }),
                 Err(rustix::io::Errno::INTR) => {}
@@ -156,6 +164,15 @@ mod tests {
         assert!(matches!(Lock::take(&path, SHARED, AT_ONCE), Err(LockError::Held { .. })));
         drop(changing);
         assert!(Lock::take(&path, SHARED, AT_ONCE).is_ok());
+    }
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_prolong_it() {
+        let folder = folder("lock-copy");
+        let held = Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).unwrap();
+        let _copy = held.file.try_clone().unwrap();
+        drop(held);
+        assert!(Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The tasks of people who work on VServer: `cargo xtask --help`.
 
 mod apt;
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -43,6 +44,10 @@ enum Task {
     /// The last line says `N passed, N failed`. Exit status: 1 a test failed; 120 a kernel panicked, 121 oopsed, 122 hung, 123
     /// ended without a report, 124 took too long.
     Test(test::Options),
+    /// Measure what the programs cost, in executed instructions, and print the table.
+    ///
+    /// Exit status with --native: 4 not root; 5 the kernel asks no LSM programs; 7 it refuses them; 10 a policy is in force.
+    Bench(bench::Options),
     /// Run something on a stock kernel, in an emulated machine.
     #[command(subcommand)]
     Vm(vm::cli::Task),
@@ -69,6 +74,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Demo(options) => demo::run(&workspace, options),
         Task::Build => build::everything(&workspace).map(|_| ExitCode::SUCCESS),
         Task::Test(options) => test::run(&workspace, options),
+        Task::Bench(options) => bench::run(&workspace, options),
         Task::Vm(task) => vm::cli::run(&workspace, task),
     }
 }

@@ -1,43 +1,44 @@
 //! Names and attributes on bpffs, where the enforcement is pinned, and on control file systems: out of every context's reach.
 
-use core::ffi::c_void;
-
-use aya_ebpf::EbpfContext as _;
-use aya_ebpf::helpers::generated::bpf_get_func_arg;
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
 use vs_common::context::Identity;
 use vs_common::filesystem::decide_modify;
 use vs_common::hook::Hook;
+use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
 use crate::kernel::file::dentry_inode_at;
 use crate::kernel::inode::InodeAddress;
-use crate::kernel::layout;
 use crate::kernel::task::Task;
+use crate::kernel::{argument, layout};
 use crate::verdict::{ALLOW, conclude};
 
 /// Whether the running task may change the file system that the inode at an address is on: see [`decide_modify`].
 #[inline(always)]
-fn modify(hook: Hook, inode: u64, dentry: u64) -> i32 {
+fn modify(hook: Hook, inode: u64, dentry: impl FnOnce() -> u64) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
         return ALLOW;
     }
     let inode = InodeAddress(inode);
     let magic = inode.superblock_magic();
-    conclude(hook, decide_modify(actor, magic), actor, &Target::file(inode, magic, dentry, None), 0)
+    let verdict = decide_modify(actor, magic);
+    if verdict == Verdict::Allow {
+        return ALLOW;
+    }
+    conclude(hook, verdict, actor, &Target::file(inode, magic, dentry(), None), 0)
 }
 
 /// A name in the directory that is argument `directory`; the name itself is argument `name`.
 #[inline(always)]
-fn modify_name(hook: Hook, ctx: &LsmContext, directory: usize, name: usize) -> i32 {
+fn modify_name(hook: Hook, ctx: &LsmContext, directory: u32, name: u32) -> i32 {
     if !Task::current().has_storage() {
         return ALLOW;
     }
-    modify(hook, ctx.arg::<*const c_void>(directory) as u64, ctx.arg::<*const c_void>(name) as u64)
+    modify(hook, argument(ctx, directory), || argument(ctx, name))
 }
 
 /// `vfs_unlink(dir, dentry)`.
@@ -82,11 +83,6 @@ fn inode_setattr(ctx: LsmContext) -> i32 {
     if !Task::current().has_storage() {
         return ALLOW;
     }
-    // By the helper and not from the context: of an index that differs by kernel LLVM computes an address within the context, which the
-    // verifier refuses to load from.
-    let index = if layout::SETATTR_IDMAP.load() == 0 { 0 } else { 1 };
-    let mut dentry = 0_u64;
-    // SAFETY: The context is this program's own, the destination a live local; an index out of range leaves it zero, which reads as zeros.
-    unsafe { bpf_get_func_arg(ctx.as_ptr(), index, &raw mut dentry) };
-    modify(Hook::InodeSetattr, dentry_inode_at(dentry), dentry)
+    let dentry = argument(&ctx, if layout::SETATTR_IDMAP.load() == 0 { 0 } else { 1 });
+    modify(Hook::InodeSetattr, dentry_inode_at(dentry), || dentry)
 }

@@ -8,6 +8,7 @@ use aya_ebpf::programs::LsmContext;
 use vs_common::context::Identity;
 use vs_common::filesystem::{FileFacts, decide_open};
 use vs_common::hook::Hook;
+use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
@@ -35,6 +36,9 @@ fn file_open(ctx: LsmContext) -> i32 {
         is_write: file.is_write(),
     };
     let verdict = decide_open(actor, &facts);
+    if verdict == Verdict::Allow {
+        return ALLOW;
+    }
     conclude(
         Hook::FileOpen,
         verdict,

@@ -12,7 +12,19 @@ pub(crate) mod task;
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::generated::{bpf_get_func_arg, bpf_probe_read_kernel};
+use aya_ebpf::programs::LsmContext;
+
+/// A hook's argument as a number. Of a pointer from the context LLVM may store a half where it is not looked at, which the verifier refuses;
+/// what comes out of the helper is a number to it from the beginning. 0 if there is no such argument.
+#[inline(always)]
+pub(crate) fn argument(ctx: &LsmContext, index: u32) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: The context is this program's own, the destination a live local.
+    unsafe { bpf_get_func_arg(ctx.as_ptr(), index, &raw mut value) };
+    value
+}
 
 /// Reads a value by address; a fault gives `T::default()`, zero for all that is read this way.
 #[inline(always)]

@@ -19,12 +19,13 @@ use vs_common::filesystem::decide_look;
 use vs_common::hook::Hook;
 use vs_common::id::{Generation, Xid};
 use vs_common::kernel_layout::inject;
+use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
-use crate::kernel::file;
 use crate::kernel::inode::Inode;
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
+use crate::kernel::{argument, file};
 use crate::verdict::{ALLOW, conclude};
 use crate::{context, counters};
 
@@ -67,9 +68,9 @@ fn task_to_inode(ctx: LsmContext) -> i32 {
     ALLOW
 }
 
-/// Whether the running task may look at an inode: see [`decide_look`].
+/// Whether the running task may look at an inode: see [`decide_look`]. The dentry is asked for only when there is something to report.
 #[inline(always)]
-fn look(hook: Hook, inode: Option<Inode>, dentry: u64) -> i32 {
+fn look(hook: Hook, inode: Option<Inode>, dentry: impl FnOnce() -> u64) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
         return ALLOW;
@@ -81,8 +82,11 @@ fn look(hook: Hook, inode: Option<Inode>, dentry: u64) -> i32 {
         return ALLOW;
     }
     let process = context::of_process_inode(inode);
-    let target = Target::file(address, magic, dentry, Some(process));
-    conclude(hook, decide_look(actor, Some(process)), actor, &target, 0)
+    let verdict = decide_look(actor, Some(process));
+    if verdict == Verdict::Allow {
+        return ALLOW;
+    }
+    conclude(hook, verdict, actor, &Target::file(address, magic, dentry(), Some(process)), 0)
 }
 
 /// `vfs_getattr`: stat and its kin.
@@ -92,7 +96,7 @@ fn inode_getattr(ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     let path: *const c_void = ctx.arg(0);
-    look(Hook::InodeGetattr, file::path_inode(path), file::path_dentry(path))
+    look(Hook::InodeGetattr, file::path_inode(path), || file::path_dentry(path))
 }
 
 /// `readlinkat(2)`.
@@ -102,5 +106,5 @@ fn inode_readlink(ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     let dentry: *const c_void = ctx.arg(0);
-    look(Hook::InodeReadlink, file::dentry_inode(dentry), dentry as u64)
+    look(Hook::InodeReadlink, file::dentry_inode(dentry), || argument(&ctx, 0))
 }

@@ -1,9 +1,7 @@
 //! Where the audit keeps what does not outlive a boot, and who owns the ring.
 //!
 //! `/run/vs/audit` is the host's root's alone (0700). What lies in it is trusted by nobody all the same: lines are parsed, files must
-//! be regular. `/run/vs` is a mount of its own ([`crate::context::state`]), which has to be there before anything is made in it: what
-//! lies below the mount is seen by nobody who comes later.
-
+//! be regular.
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -11,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::geteuid;
-
-use crate::context::state::{StateDirectory, StateError};
 
 use super::control::Role;
 
@@ -23,15 +19,11 @@ pub const SYSTEM: &str = "/run/vs/audit";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Directory {
     path: PathBuf,
-    is_in_state: bool,
 }
 
 /// The directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// `/run/vs` cannot be had.
-    #[error(transparent)]
-    State(#[from] StateError),
     /// It cannot be made or looked at.
     #[error("cannot make {path}: {cause}", path = path.display())]
     Make {
@@ -78,14 +70,14 @@ pub struct Ownership {
 }
 
 impl Directory {
-    /// The system's. Whoever uses it is in the host's mount tree ([`crate::context::host_tree::join`]).
+    /// The system's.
     pub fn system() -> Self {
-        Self { path: SYSTEM.into(), is_in_state: true }
+        Self::at(SYSTEM)
     }
 
     /// Another one, for tests.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_in_state: false }
+        Self { path: path.into() }
     }
 
     /// The socket that followers attach to.
@@ -113,9 +105,6 @@ impl Directory {
     /// # Errors
     /// It cannot be made, or somebody else did.
     pub fn prepare(&self) -> Result<(), DirectoryError> {
-        if self.is_in_state {
-            StateDirectory::open()?;
-        }
         let make = |cause| DirectoryError::Make { path: self.path.clone(), cause };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(make)?;
         let metadata = std::fs::symlink_metadata(&self.path).map_err(make)?;

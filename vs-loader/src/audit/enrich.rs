@@ -14,8 +14,9 @@ use vs_common::verdict::{Errno, Reason};
 use vs_common::violation::{ActorRecord, TargetKind, TargetRecord, Violation};
 
 use super::detail::{self, Numbered};
+use super::device::Device;
 use super::printable::Printable;
-use super::record::{Actor, ContextName, Device, Executable, Target, ViolationEvent};
+use super::record::{Actor, ContextName, Executable, Target, ViolationEvent};
 use super::word::Word;
 
 /// What cannot be told from the record alone.

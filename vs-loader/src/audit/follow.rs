@@ -1,6 +1,6 @@
 //! What a follower and the owner of the ring say to each other, one JSON object per line, and what a follower shows of it.
 //!
-//! The follower sends one [`Request`]; the owner answers with one [`Frame::Greeting`] and then a [`Frame::Record`] for each record,
+//! The follower sends one [`Request::Follow`]; the owner answers with one [`Frame::Greeting`] and then a [`Frame::Record`] for each record,
 //! beginning with the last ones it remembers, as many as were asked for. A follower that does not keep up is told by a
 //! [`Frame::Cut`] how many it missed, and let go: nobody waits for it.
 
@@ -22,13 +22,31 @@ pub const MAX_FOLLOWERS: usize = 16;
 /// Bytes of a request.
 pub const MAX_REQUEST: usize = 1024;
 
-/// What a follower asks for.
+/// What is asked of the owner of the ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Request {
-    /// [`PROTOCOL`].
-    pub follow: u32,
-    /// How many of the remembered records to begin with.
-    pub last: usize,
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// To be sent records.
+    Follow {
+        /// [`PROTOCOL`].
+        version: u32,
+        /// How many of the remembered records to begin with.
+        last: usize,
+    },
+    /// To read the ring to its end and all counters, and to say when that is done: who asks is about to remove some of them.
+    Settle {
+        /// [`PROTOCOL`].
+        version: u32,
+    },
+}
+
+impl Request {
+    /// The protocol that it is of.
+    pub const fn version(self) -> u32 {
+        match self {
+            Self::Follow { version, .. } | Self::Settle { version } => version,
+        }
+    }
 }
 
 /// What the owner of the ring sends.
@@ -41,7 +59,9 @@ pub enum Frame {
     Record(Box<RawValue>),
     /// Last, to a follower that did not keep up.
     Cut(Cut),
-    /// Instead of a greeting.
+    /// The ring and the counters were read.
+    Settled {},
+    /// Instead of any of these.
     Refused(Refused),
 }
 
@@ -67,7 +87,7 @@ pub struct Cut {
     pub missed: u64,
 }
 
-/// A follower was not let in.
+/// A request was not granted.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refused {
     /// Why.
@@ -165,6 +185,7 @@ mod tests {
                 r#"{"greeting":{"version":1,"pid":800,"role":"collect","remembered":2,"oldest":"2026-11-21T12:00:00.000000000Z"}}"#,
             ),
             (Frame::Cut(Cut { missed: 7 }), r#"{"cut":{"missed":7}}"#),
+            (Frame::Settled {}, r#"{"settled":{}}"#),
             (Frame::Refused(Refused { why: "no".to_owned() }), r#"{"refused":{"why":"no"}}"#),
         ] {
             assert_eq!(encode(&frame), format!("{line}\n"));

@@ -76,6 +76,11 @@ impl Totals {
         Ok(Self { contexts, hooks })
     }
 
+    /// The contexts counted.
+    pub fn contexts(&self) -> impl Iterator<Item = (Xid, Generation)> {
+        self.contexts.iter().map(|(xid, totals)| (Xid(*xid), Generation(totals.generation)))
+    }
+
     /// What `now` has more than these; then these are `now`. A counter that stands lower than before, and one of another generation,
     /// began anew at zero.
     pub fn advance(&mut self, now: Self) -> Vec<Growth> {

@@ -19,6 +19,7 @@ pub mod collector;
 pub mod control;
 pub mod decode;
 pub mod detail;
+pub mod device;
 pub mod directory;
 pub mod enrich;
 pub mod file;

@@ -11,9 +11,9 @@ use vs_common::policy_entry::{ContextKey, ContextRules};
 
 use crate::maps::store::Store;
 
+use super::device::Device;
 use super::enrich::Lookup;
 use super::printable::Printable;
-use super::record::Device;
 
 /// Uses of contexts that are remembered; beyond them all are forgotten and asked for anew.
 const MAX_NAMES: usize = 4 * MAX_CONTEXT_ROWS as usize;

@@ -11,6 +11,7 @@ use super::control::{
 };
 use super::decode::DecodeError;
 use super::detail::{Detail, Numbered};
+use super::device::Device;
 use super::printable::Printable;
 use super::time::{BootId, Time};
 use super::word::Word;
@@ -156,46 +157,6 @@ pub struct Executable {
     pub device: Device,
     /// The inode.
     pub inode: u64,
-}
-
-/// A device in the kernel's own encoding (12 bits of major above 20 of minor); in JSON `"major:minor"`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Device(pub u64);
-
-impl Device {
-    /// The major number.
-    pub const fn major(self) -> u64 {
-        self.0 >> 20
-    }
-
-    /// The minor number.
-    pub const fn minor(self) -> u64 {
-        self.0 & 0xf_ffff
-    }
-}
-
-impl std::fmt::Display for Device {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.major(), self.minor())
-    }
-}
-
-impl Serialize for Device {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Device {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (major, minor) = text
-            .split_once(':')
-            .and_then(|(major, minor)| Some((major.parse::<u64>().ok()?, minor.parse::<u64>().ok()?)))
-            .filter(|(major, minor)| *major <= u64::MAX >> 20 && *minor <= 0xf_ffff)
-            .ok_or_else(|| serde::de::Error::custom("a device is \"major:minor\""))?;
-        Ok(Self(major << 20 | minor))
-    }
 }
 
 /// What was acted on; in JSON its name is the field `type`.

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::directory::private_file;
 use super::lost::Totals;
 use super::record::SCHEMA;
 use super::time::{BootId, Time};
@@ -85,7 +86,7 @@ impl Saved {
         let new = path.with_extension("new");
         let text = serde_json::to_string(self).map_err(|error| io(error.into()))?;
         let write = || {
-            let mut file = File::create(&new)?;
+            let mut file = private_file().truncate(true).open(&new)?;
             file.write_all(text.as_bytes())?;
             std::fs::rename(&new, path)
         };

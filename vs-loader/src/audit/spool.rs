@@ -16,8 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::directory::{Directory, private_file};
 use super::json::MAX_LINE;
 
-/// Bytes that may wait: some 6 000 violations, or 15 000 entries into contexts. With as much again that a collector has taken and not
-/// yet written, half of what `/run/vs` has room for: the rest is for what contexts need.
+/// Bytes that may wait, which are memory: some 6 000 violations, or 15 000 entries into contexts.
 pub const LIMIT: u64 = 4 << 20;
 /// How long to wait for whoever holds the lock. Nobody holds it longer than a write or a rename takes.
 const PATIENCE: Duration = Duration::from_secs(2);

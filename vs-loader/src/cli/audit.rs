@@ -14,8 +14,7 @@ use super::output::Output;
 use super::{CommandResult, Failure, exit_code};
 use crate::audit::directory::{Directory, OwnError};
 use crate::audit::stream::pinned::PinnedSource;
-use crate::context::host_tree;
-use crate::context::syscall::SingleThreaded;
+use crate::audit::stream::settle;
 use crate::kernel::pins::Pins;
 use crate::maps::live::LiveStore;
 use crate::maps::store::Store;
@@ -54,17 +53,22 @@ pub(super) fn run(command: AuditCommand, output: Output) -> CommandResult {
     }
 }
 
-/// The audit's directory, in the host's mount tree: a command that stands elsewhere moves there.
+/// Has everything read that is in the ring and was counted. To be called by a command that is about to remove contexts or the maps, when
+/// no process is left that could be denied anything more: what was only counted goes with them. It does not keep the command from its
+/// work.
+pub(super) fn settle() {
+    if let Err(error) = settle::settle(&Directory::system(), source()) {
+        eprintln!("vs: the audit may lack the last violations of what is removed now: {error}");
+    }
+}
+
+/// The audit's directory, for root.
 fn directory() -> Result<Directory, Failure> {
     if !rustix::process::geteuid().is_root() {
         let error = anyhow!(
             "only root may read the audit; the lines that a collector wrote can be read with vs audit summary FILE"
         );
         return Err(Failure::new(exit_code::NOT_ROOT, error));
-    }
-    let token = SingleThreaded::check()?;
-    if host_tree::join(token).map_err(anyhow::Error::from)?.is_some() {
-        eprintln!("vs: moved to the host's mount tree; files are meant there");
     }
     let directory = Directory::system();
     directory.prepare().map_err(anyhow::Error::from)?;

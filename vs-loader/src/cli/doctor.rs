@@ -7,7 +7,8 @@ use serde::Serialize;
 use vs_common::hook::Hook;
 
 use super::output::Output;
-use super::{CommandResult, exit_code};
+use super::processes::join_host;
+use super::{CommandResult, Failure, exit_code};
 use crate::compile::needed_hooks;
 use crate::kernel::attach::ProgramsError;
 use crate::kernel::object::EMBEDDED;
@@ -15,6 +16,7 @@ use crate::kernel::pins::Pins;
 use crate::kernel::support::{GuaranteeSupport, Level, Refusal, Support, guarantees};
 use crate::kernel::watch::{State, watch};
 use crate::kernel::{canary, trial};
+use crate::lock::{Lock, PATIENCE};
 use crate::maps::apply::rows_of;
 use crate::maps::live::{LiveStore, OpenError};
 use crate::maps::store::Store;
@@ -55,6 +57,7 @@ struct GuaranteeAnswer {
 }
 
 /// What was tried, beyond looking.
+#[derive(Debug)]
 struct Trial {
     is_loaded: bool,
     failed: BTreeMap<Hook, String>,
@@ -65,28 +68,30 @@ struct Trial {
 pub(super) fn run(output: Output) -> CommandResult {
     let support = Support::probe();
     let refusal = support.refusal();
-    let tried = if refusal.is_none() { try_it(&support) } else { Err(None) };
-    let (canary, failed, is_loaded) = match &tried {
-        Ok(trial) => (check_of(&trial.canary), trial.failed.clone(), trial.is_loaded),
-        Err(Some(error)) => (Check { is_so: Some(false), detail: error.to_string() }, BTreeMap::new(), false),
-        Err(None) => {
-            let detail = refusal.as_ref().map_or_else(String::new, |why| format!("not tried: {why}"));
-            (Check { is_so: None, detail }, BTreeMap::new(), false)
-        }
+    let (trial, canary) = match &refusal {
+        Some(refusal) => (None, Check { is_so: None, detail: format!("not tried: {refusal}") }),
+        None => match try_it(&support) {
+            Ok(trial) => {
+                let check = check_of(&trial);
+                (Some(trial), check)
+            }
+            Err(failure) => (None, Check { is_so: None, detail: format!("not tried: {:#}", failure.error) }),
+        },
     };
     let obstacle = match (&refusal, canary.is_so) {
         (Some(refusal), _) => Some(refusal.to_string()),
         (None, Some(true)) => None,
         (None, _) => Some(canary.detail.clone()),
     };
-    let guarantees = guarantees(obstacle.as_deref(), &failed);
+    let nothing = BTreeMap::new();
+    let guarantees = guarantees(obstacle.as_deref(), trial.as_ref().map_or(&nothing, |trial| &trial.failed));
     let is_full = guarantees.iter().all(|guarantee| guarantee.level == Level::Full);
     let answer = Answer {
         compiled_in: compiled_in(&support),
         active: active(&support),
         kernel: support.release,
         canary,
-        loaded: is_loaded,
+        loaded: trial.is_some_and(|trial| trial.is_loaded),
         guarantees: guarantees.into_iter().map(GuaranteeAnswer::of).collect(),
     };
     output.answer(&answer, print)?;
@@ -98,17 +103,18 @@ pub(super) fn run(output: Output) -> CommandResult {
 }
 
 /// Tries the canary on what is loaded, or on programs attached for a moment.
-fn try_it(support: &Support) -> Result<Trial, Option<ProgramsError>> {
-    let problem = |error: ProgramsError| Some(error);
+fn try_it(support: &Support) -> Result<Trial, Failure> {
+    join_host(support)?;
+    let _lock = Lock::shared(PATIENCE)?;
     let mut store = match LiveStore::open() {
         Ok(store) => store,
         Err(OpenError::NotLoaded) => {
-            let tried = trial::run(EMBEDDED, support).map_err(problem)?;
+            let tried = trial::run(EMBEDDED, support)?;
             return Ok(Trial { is_loaded: false, failed: tried.failed, canary: tried.canary });
         }
-        Err(error) => return Err(problem(error.into())),
+        Err(error) => return Err(error.into()),
     };
-    let failed = detached(support, &store).map_err(|error| problem(error.into()))?;
+    let failed = detached(support, &store)?;
     let canary = canary::run(&mut store).map_err(ProgramsError::from);
     Ok(Trial { is_loaded: true, failed, canary })
 }
@@ -123,31 +129,44 @@ fn detached(support: &Support, store: &LiveStore) -> Result<BTreeMap<Hook, Strin
     let watched = watch(&Pins::default(), types, epoch, None).unwrap_or_default();
     for hook in needed {
         if watched.get(&hook).is_none_or(|watch| watch.state != State::Attached) {
-            failed.entry(hook).or_insert_with(|| "it is not attached just now; load the policy again".to_owned());
+            failed
+                .entry(hook)
+                .or_insert_with(|| "it is not attached just now; load the policy again".to_owned());
         }
     }
     Ok(failed)
 }
 
-fn check_of(canary: &Result<(), ProgramsError>) -> Check {
-    match canary {
-        Ok(()) => Check { is_so: Some(true), detail: "a guest's forbidden acts were denied, the host's were not".to_owned() },
-        Err(error) => Check { is_so: Some(false), detail: error.to_string() },
-    }
+fn check_of(trial: &Trial) -> Check {
+    let detail = match &trial.canary {
+        Ok(()) => "a guest's forbidden acts were denied, the host's were not".to_owned(),
+        // One program less may be all that is wrong.
+        Err(error) => trial
+            .failed
+            .iter()
+            .fold(error.to_string(), |text, (hook, why)| format!("{text}; {}: {why}", hook.name())),
+    };
+    Check { is_so: Some(trial.canary.is_ok()), detail }
 }
 
 fn compiled_in(support: &Support) -> Check {
     match &support.types {
         Err(error) => Check { is_so: None, detail: error.to_string() },
-        Ok(_) if support.is_compiled_in() => Check { is_so: Some(true), detail: "the kernel has the BPF LSM's hooks".to_owned() },
+        Ok(_) if support.is_compiled_in() => {
+            Check { is_so: Some(true), detail: "the kernel has the BPF LSM's hooks".to_owned() }
+        }
         Ok(_) => Check { is_so: Some(false), detail: Refusal::NotCompiledIn.to_string() },
     }
 }
 
 fn active(support: &Support) -> Check {
     match &support.lsms {
-        Ok(active) if support.is_active() == Some(true) => Check { is_so: Some(true), detail: format!("the kernel asks {}", active.join(",")) },
-        Ok(active) => Check { is_so: Some(false), detail: Refusal::NoBpfLsm { active: active.clone() }.to_string() },
+        Ok(active) if support.is_active() == Some(true) => {
+            Check { is_so: Some(true), detail: format!("the kernel asks {}", active.join(",")) }
+        }
+        Ok(active) => {
+            Check { is_so: Some(false), detail: Refusal::NoBpfLsm { active: active.clone() }.to_string() }
+        }
         Err(error) => Check { is_so: None, detail: error.to_string() },
     }
 }
@@ -159,7 +178,8 @@ impl GuaranteeAnswer {
             Level::Full => ("full", Vec::new(), None),
             Level::Partial { missing } => {
                 let hooks: Vec<_> = missing.iter().map(|(hook, _)| *hook).collect();
-                let why: Vec<_> = missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect();
+                let why: Vec<_> =
+                    missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect();
                 ("partial", names(&hooks), Some(why.join("; ")))
             }
             Level::None { why } => ("none", names(&guarantee.hooks), Some(why)),
@@ -170,7 +190,9 @@ impl GuaranteeAnswer {
 
 fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "kernel       {}", answer.kernel)?;
-    for (question, check) in [("compiled in", &answer.compiled_in), ("active", &answer.active), ("canary", &answer.canary)] {
+    for (question, check) in
+        [("compiled in", &answer.compiled_in), ("active", &answer.active), ("canary", &answer.canary)]
+    {
         let word = match check.is_so {
             Some(true) => "yes",
             Some(false) => "NO",

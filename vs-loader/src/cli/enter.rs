@@ -43,7 +43,10 @@ fn try_run(arguments: Arguments) -> CommandResult {
         Ok::<_, ProcessError>(())
     })?;
     if !is_running {
-        let error = anyhow!("the context {0} is not running; start it with `vs run --context {0} -- COMMAND`", context.name);
+        let error = anyhow!(
+            "the context {0} is not running; start it with `vs run --context {0} -- COMMAND`",
+            context.name
+        );
         return Err(Failure { code: exit_code::RUN_FAILED, error });
     }
     let mut command = arguments.command;

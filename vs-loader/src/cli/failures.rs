@@ -64,10 +64,9 @@ fn of_refusal(refusal: &Refusal) -> u8 {
 fn of_pins(error: &PinsError) -> u8 {
     match error {
         PinsError::UnknownLayout { .. } => exit_code::UNKNOWN_LAYOUT,
-        PinsError::NotOurs { .. }
-        | PinsError::Damaged { .. }
-        | PinsError::NoBpffs
-        | PinsError::Io { .. } => exit_code::FAILURE,
+        PinsError::NotOurs { .. } | PinsError::Damaged { .. } | PinsError::NoBpffs | PinsError::Io { .. } => {
+            exit_code::FAILURE
+        }
     }
 }
 
@@ -86,11 +85,15 @@ fn of_programs(error: &ProgramsError) -> u8 {
         ProgramsError::Pins(error) => of_pins(error),
         ProgramsError::Open(error) => of_open(error),
         ProgramsError::Object(ObjectError::Btf(_)) => exit_code::NO_KERNEL_LAYOUT,
-        ProgramsError::Object(ObjectError::Refused { .. } | ObjectError::Program { .. }) => exit_code::NO_HOOK,
+        ProgramsError::Object(ObjectError::Refused { .. } | ObjectError::Program { .. }) => {
+            exit_code::NO_HOOK
+        }
         ProgramsError::Canary(
             CanaryError::NotDenied { .. } | CanaryError::NotCounted { .. } | CanaryError::HostDenied { .. },
         ) => exit_code::CANARY_NOT_DENIED,
-        ProgramsError::Object(_) | ProgramsError::Canary(_) | ProgramsError::Share { .. } => exit_code::FAILURE,
+        ProgramsError::Object(_) | ProgramsError::Canary(_) | ProgramsError::Share { .. } => {
+            exit_code::FAILURE
+        }
     }
 }
 
@@ -115,7 +118,9 @@ fn of_registry(error: &RegistryError) -> u8 {
         RegistryError::NoSuchContext { .. } | RegistryError::NoSpectator => exit_code::NO_SUCH_CONTEXT,
         RegistryError::Dying(_) => exit_code::LOCKED,
         RegistryError::BadRow(_) => exit_code::UNKNOWN_LAYOUT,
-        RegistryError::Changed(_) | RegistryError::NotTagged { .. } | RegistryError::Store(_) => exit_code::FAILURE,
+        RegistryError::Changed(_) | RegistryError::NotTagged { .. } | RegistryError::Store(_) => {
+            exit_code::FAILURE
+        }
     }
 }
 

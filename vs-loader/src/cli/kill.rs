@@ -121,11 +121,19 @@ fn stop_all(ground: &mut Ground, targets: Vec<Target>) -> CommandResult {
     for target in targets {
         match target {
             Target::Process(pid) => {
-                let error = anyhow!("--all stops contexts, and {pid} is a process; a context with a number for a name is --context {pid}");
+                let error = anyhow!(
+                    "--all stops contexts, and {pid} is a process; a context with a number for a name is --context {pid}"
+                );
                 return Err(Failure { code: exit_code::USAGE, error });
             }
             Target::Context(context) => {
-                stop::stop(&mut ground.store, &ground.state, context.xid, Some(&context.name), stop::PATIENCE)?;
+                stop::stop(
+                    &mut ground.store,
+                    &ground.state,
+                    context.xid,
+                    Some(&context.name),
+                    stop::PATIENCE,
+                )?;
             }
         }
     }
@@ -133,7 +141,10 @@ fn stop_all(ground: &mut Ground, targets: Vec<Target>) -> CommandResult {
 }
 
 fn not_a_member(pid: Pid) -> Failure {
-    anyhow!("there is no process {pid} in any context; `vs ps` shows which there are, kill(1) is for the host's").into()
+    anyhow!(
+        "there is no process {pid} in any context; `vs ps` shows which there are, kill(1) is for the host's"
+    )
+    .into()
 }
 
 fn send(member: &Member, signal: Signal) -> Result<(), Failure> {

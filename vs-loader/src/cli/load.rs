@@ -16,7 +16,8 @@ use vs_common::id::Epoch;
 use vs_common::policy_entry::{EpochInfo, Mode};
 
 use super::output::Output;
-use super::{CommandResult, Failure, exit_code, policy_files};
+use super::processes::join_host;
+use super::{CommandResult, Failure, audit, exit_code, policy_files};
 use crate::audit::control::{self, Caller, ModeChange};
 use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
@@ -33,6 +34,7 @@ use crate::policy::{Digest, Policy};
 
 /// The arguments of `vs load`.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct Arguments {
     /// Policy files, together one policy; `-` is standard input, a folder stands for the *.toml in it.
     #[arg(required = true, value_name = "POLICY", value_hint = ValueHint::AnyPath)]
@@ -51,7 +53,7 @@ pub(super) struct Arguments {
     /// Say what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// If the kernel refuses a program, print what its verifier said; the same as VS_VERIFIER_LOG=1 in the environment.
+    /// If the kernel refuses a program, print what its verifier said; the same as `VS_VERIFIER_LOG=1` in the environment.
     #[arg(long)]
     verifier_log: bool,
     /// For the test suite: leave the program of a hook out.
@@ -92,6 +94,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     if let Some(refusal) = support.refusal() {
         return Err(refusal.into());
     }
+    join_host(&support)?;
     if arguments.dry_run {
         return dry_run::run(arguments, &policy, &support, output);
     }
@@ -109,14 +112,34 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let rows = rows::wanted(arguments, &policy, &old, &mut session.store)?;
     let info = epoch_info(policy.digest(), &rows)?;
     let wanted = Wanted { hooks: needed_hooks(&rows), rows, info };
+    if epoch != Epoch(0) {
+        audit::settle();
+    }
     let loaded = apply::load(&mut session.store, &mut session.programs, &wanted, boot_clock());
-    let loaded = loaded.inspect_err(|error| print_verifier_log(arguments, error))?;
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            print_verifier_log(arguments, &error);
+            return Err(leave_nothing(epoch, &session, error));
+        }
+    };
     if let Some(leftover) = loaded.leftover {
-        eprintln!("vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it");
+        eprintln!(
+            "vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it"
+        );
     }
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
     output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
     Ok(exit_code::SUCCESS)
+}
+
+/// After a failed load over nothing there is nothing: the maps that were made for it go, too.
+fn leave_nothing(epoch: Epoch, session: &Session<'_>, error: ApplyError<ProgramsError>) -> Failure {
+    let is_idle = epoch == Epoch(0) && !matches!(error, ApplyError::Undecided(_));
+    if is_idle && let Err(leftover) = session.programs.pins().remove_maps() {
+        eprintln!("vs: {leftover}; the next load or unload removes what is left");
+    }
+    error.into()
 }
 
 fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
@@ -165,10 +188,10 @@ fn print_verifier_log(arguments: &Arguments, error: &ApplyError<ProgramsError>) 
         ApplyError::NotUndone { cause, .. } => cause,
         error => error,
     };
-    if let ApplyError::Programs(ProgramsError::Object(ObjectError::Refused { verifier_log, .. })) = cause {
-        if is_asked {
-            eprintln!("{verifier_log}");
-        }
+    if let ApplyError::Programs(ProgramsError::Object(ObjectError::Refused { verifier_log, .. })) = cause
+        && is_asked
+    {
+        eprintln!("{verifier_log}");
     }
 }
 
@@ -182,7 +205,8 @@ fn announce_load(
     let files = arguments.policies.iter().map(|path| path.as_os_str().as_bytes());
     let load = control::Load::new((old.0, new.0), wanted.info.contexts, &policy.digest().0, files);
     let changes = wanted.rows.iter().filter_map(|(xid, rules)| {
-        let from = before.get(xid).filter(|old| old.generation == rules.generation && old.mode != rules.mode)?;
+        let from =
+            before.get(xid).filter(|old| old.generation == rules.generation && old.mode != rules.mode)?;
         let word = |number: u32| Word::new(Mode::from_number(number).map(Mode::name), number);
         Some(Announcement::Mode(ModeChange {
             context: ContextName {

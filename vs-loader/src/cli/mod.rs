@@ -52,14 +52,17 @@ enum Command {
     Unload(unload::Arguments),
     /// Show what is enforced now, per hook and context, and who loaded it.
     ///
-    /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced.
+    /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced. Each load tries a
+    /// forbidden act, so a few denials are its own; calls of bpf and capable are this command's, too.
     #[command(after_help = "Example:\n  vs status --calls 5")]
     Status(status::Arguments),
     /// Run a command in a context, which is started if it is not running.
     ///
     /// Exits with the command's status, 128 and the number of the signal that ended it, 125 if something failed before the command, 126 if
     /// it cannot be executed, 127 if it was not found. Processes that the command leaves behind go on in the context.
-    #[command(after_help = "Examples:\n  vs run --context web -- nginx\n  vs run --context web --user www-data --env LANG=C -- sh\n  vs run --spectator -- ps -ef\n  vs run --new -- make -C /src")]
+    #[command(
+        after_help = "Examples:\n  vs run --context web -- nginx\n  vs run --context web --user www-data --env LANG=C -- sh\n  vs run --spectator -- ps -ef\n  vs run --new -- make -C /src"
+    )]
     Run(run::Arguments),
     /// Run a shell, or another command, in a context that is running.
     ///
@@ -135,7 +138,10 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ExitCode {
     // A closed pipe, or no standard error at all: there is nobody to be told.
     let _ = error.print();
-    let is_run = std::env::args_os().skip(1).find(|word| word != "--json").is_some_and(|word| word == "run" || word == "enter");
+    let is_run = std::env::args_os()
+        .skip(1)
+        .find(|word| word != "--json")
+        .is_some_and(|word| word == "run" || word == "enter");
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if is_run => ExitCode::from(exit_code::RUN_FAILED),

@@ -21,7 +21,7 @@ impl Output {
         answer: &A,
         human: impl FnOnce(&A, &mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.print(|out| if self.is_json { write_line(answer, out) } else { human(answer, out) })
+        print(|out| if self.is_json { write_line(answer, out) } else { human(answer, out) })
     }
 
     /// Prints a list: `human` writes it for people as a whole, and `--json` prints each item on a line of its own.
@@ -33,7 +33,7 @@ impl Output {
         answers: &[A],
         human: impl FnOnce(&[A], &mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.print(|out| {
+        print(|out| {
             if self.is_json {
                 answers.iter().try_for_each(|answer| write_line(answer, out))
             } else {
@@ -41,13 +41,14 @@ impl Output {
             }
         })
     }
+}
 
-    fn print(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match write(&mut out).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
+/// Writes to standard output. A closed pipe is no error: whoever read it has seen enough.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
 }
 

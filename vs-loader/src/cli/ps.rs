@@ -100,7 +100,11 @@ pub(super) fn print_processes(answers: &[ProcessAnswer], out: &mut dyn Write) ->
     writeln!(out, "{:>7} {:>5} {:<width$} {:>7} {:>5} S COMMAND", "PID", "XID", "CONTEXT", "INSIDE", "UID")?;
     for answer in answers {
         let ProcessAnswer { pid, xid, pid_inside, uid, state, command, .. } = answer;
-        writeln!(out, "{pid:>7} {xid:>5} {:<width$} {pid_inside:>7} {uid:>5} {state} {command}", name(answer))?;
+        writeln!(
+            out,
+            "{pid:>7} {xid:>5} {:<width$} {pid_inside:>7} {uid:>5} {state} {command}",
+            name(answer)
+        )?;
     }
     Ok(())
 }

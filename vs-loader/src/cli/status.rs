@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 use vs_common::hook::Hook;
@@ -11,7 +12,7 @@ use vs_common::map_name::LAYOUT_VERSION;
 use vs_common::policy_entry::{ContextRules, ContextState, EpochInfo};
 
 use super::output::Output;
-use super::processes::live_processes;
+use super::processes::{join_host, live_processes};
 use super::{CommandResult, Failure, exit_code};
 use crate::audit::time::Time;
 use crate::compile::{Rows, flag_names, mode_name, name_of, needed_hooks, proc_mode_name};
@@ -94,9 +95,7 @@ struct ContextAnswer {
 /// Shows what is enforced.
 pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let support = Support::probe();
-    if !support.missing_capabilities.is_empty() {
-        return Err(Refusal::NotRoot(support.missing_capabilities).into());
-    }
+    join_host(&support)?;
     // A load is waited for, so that rows, links and the word belong together; counting goes on without the lock.
     let lock = Lock::shared(PATIENCE)?;
     let store = LiveStore::open()?;
@@ -107,18 +106,21 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let policy = store.epoch_info(epoch)?.map(PolicyAnswer::of);
     let types = support.types.as_ref().map_err(|error| Refusal::Layout(error.clone()))?;
     let pins = Pins::default();
-    let look = |counting| watch(&pins, types, epoch, counting);
-    let mut watched = look(None)?;
+    let links = |counting| watch(&pins, types, epoch, counting);
+    let mut watched = links(None)?;
     drop(lock);
     if let Some(seconds) = arguments.calls {
-        watched = look(Some(Duration::from_secs(seconds)))?;
+        watched = links(Some(Duration::from_secs(seconds)))?;
+        if store.epoch()? != epoch {
+            return Err(anyhow!("another policy was loaded while calls were counted; run it again").into());
+        }
     }
-    let needed = needed_hooks(&rows);
+    let wanted = needed_hooks(&rows);
     let mut hooks = Vec::new();
-    for (hook, watch) in &watched {
-        hooks.push(HookAnswer::of(*hook, watch, needed.contains(hook), &store)?);
+    for (hook, link) in &watched {
+        hooks.push(HookAnswer::of(*hook, link, wanted.contains(hook), &store)?);
     }
-    let mut alarms = alarms(&support, &watched, &needed, policy.is_some());
+    let mut alarms = alarms(&support, &watched, &wanted, policy.is_some());
     for (xid, count) in live.iter().filter(|(xid, _)| !rows.contains_key(xid)) {
         alarms.push(format!("{count} processes carry xid {xid}, which no policy names; see vs ps"));
     }
@@ -145,12 +147,16 @@ fn alarms(
         let guarantee = hook.info().guarantee;
         match &watch.state {
             State::Attached if watch.missed > 0 => {
-                alarms.push(format!("{name} was not asked {} times, to avoid recursion ({guarantee})", watch.missed));
+                alarms.push(format!(
+                    "{name} was not asked {} times, to avoid recursion ({guarantee})",
+                    watch.missed
+                ));
             }
             State::Attached => {}
             _ if !needed.contains(hook) => {}
             State::Detached => {
-                alarms.push(format!("{name} is not attached, so {guarantee} are open; load the policy again"));
+                alarms
+                    .push(format!("{name} is not attached, which opens: {guarantee}; load the policy again"));
             }
             State::Elsewhere => {
                 alarms.push(format!("the pin of {name} is not attached to that hook; load the policy again"));
@@ -198,7 +204,11 @@ impl HookAnswer {
     }
 }
 
-fn contexts(store: &LiveStore, rows: &Rows, live: &BTreeMap<Xid, usize>) -> Result<Vec<ContextAnswer>, Failure> {
+fn contexts(
+    store: &LiveStore,
+    rows: &Rows,
+    live: &BTreeMap<Xid, usize>,
+) -> Result<Vec<ContextAnswer>, Failure> {
     let states: BTreeMap<Xid, ContextState> = store.context_states()?.into_iter().collect();
     let answer = |(xid, rules): (&Xid, &ContextRules)| {
         let state = states.get(xid).copied().unwrap_or_default();

@@ -9,15 +9,15 @@ use serde::Serialize;
 use vs_common::id::{Epoch, Xid};
 
 use super::output::Output;
-use super::processes::{live_processes, stop_contexts};
-use super::{CommandResult, Failure, exit_code};
+use super::processes::{join_host, live_processes, stop_contexts};
+use super::{CommandResult, Failure, audit, exit_code};
 use crate::audit::control::{Caller, Unload};
 use crate::audit::{Announcement, announce};
 use crate::compile::{ContextLabel, Rows};
 use crate::kernel::attach::Session;
 use crate::kernel::object::EMBEDDED;
 use crate::kernel::pins::Pins;
-use crate::kernel::support::{Refusal, Support};
+use crate::kernel::support::Support;
 use crate::lock::{Lock, PATIENCE};
 use crate::maps::apply::{self, rows_of};
 use crate::maps::live::OpenError;
@@ -41,9 +41,7 @@ struct Answer {
 /// Takes everything out of force.
 pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let support = Support::probe();
-    if !support.missing_capabilities.is_empty() {
-        return Err(Refusal::NotRoot(support.missing_capabilities).into());
-    }
+    join_host(&support)?;
     let _lock = Lock::exclusive(PATIENCE)?;
     let pins = Pins::default();
     if !pins.is_there() {
@@ -55,12 +53,13 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
             let rows = rows_of(&session.store, epoch)?;
             let mut live = live_processes(&session.store)?;
             if arguments.stop && !live.is_empty() {
-                stop_contexts(&mut session.store, live.keys().copied())?;
+                stop_contexts(&mut session.store, &rows, live.keys().copied())?;
                 live = live_processes(&session.store)?;
             }
             if !live.is_empty() {
                 return Err(refused(&rows, &live));
             }
+            audit::settle();
             apply::unload(&mut session.store, &mut session.programs)?;
             epoch
         }

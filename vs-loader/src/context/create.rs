@@ -20,7 +20,6 @@ pub enum CreateError {
         /// As it was given.
         name: String,
         /// What is wrong with it.
-        #[source]
         cause: NameError,
     },
     /// Another context has the name.
@@ -32,10 +31,16 @@ pub enum CreateError {
         xid: Xid,
     },
     /// All numbers are in use.
-    #[error("every xid from {} to {} is in use; remove contexts with `vs context remove`", Xid::FIRST_DYNAMIC, Xid::LAST_DYNAMIC)]
+    #[error(
+        "every xid from {} to {} is in use; remove contexts with `vs context remove`",
+        Xid::FIRST_DYNAMIC,
+        Xid::LAST_DYNAMIC
+    )]
     NoneFree,
     /// A policy file names it.
-    #[error("the context {0} comes from a policy file; take it out there and load the policy again, or stop it with `vs kill --all {0}`")]
+    #[error(
+        "the context {0} comes from a policy file; take it out there and load the policy again, or stop it with `vs kill --all {0}`"
+    )]
     Static(String),
 }
 
@@ -60,8 +65,8 @@ pub fn row(rows: &Rows, wish: &Wish<'_>) -> Result<(Xid, ContextRules), CreateEr
         .find(|xid| !rows.contains_key(xid))
         .ok_or(CreateError::NoneFree)?;
     let name = wish.name.map_or_else(|| format!("dynamic-{xid}"), str::to_owned);
-    let checked = ContextName::from_str(&name)
-        .map_err(|cause| CreateError::BadName { name: name.clone(), cause })?;
+    let checked =
+        ContextName::from_str(&name).map_err(|cause| CreateError::BadName { name: name.clone(), cause })?;
     if let Some((xid, _)) = rows.iter().find(|(_, rules)| name_of(rules) == name) {
         return Err(CreateError::NameTaken { name, xid: *xid });
     }

@@ -16,7 +16,6 @@ use super::syscall::SingleThreaded;
 #[error("cannot {act}: {cause}")]
 pub struct HostTreeError {
     act: &'static str,
-    #[source]
     cause: io::Error,
 }
 

@@ -18,9 +18,6 @@ pub mod state;
 pub mod stop;
 pub mod syscall;
 
-#[cfg(test)]
-mod memory_store;
-
 /// Whoever puts a process into a context learns of what happens on the way.
 pub trait Witness {
     /// Something that the administrator should know and that stops nothing.

@@ -22,7 +22,6 @@ pub enum ProcessError {
         /// What was tried.
         act: String,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// The tags could not be read.

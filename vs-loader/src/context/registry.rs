@@ -243,7 +243,7 @@ pub(super) mod tests {
     use vs_common::policy_entry::ContextState;
 
     use super::*;
-    use crate::context::memory_store::MemoryStore;
+    use crate::maps::fake::FakeStore;
 
     pub(in crate::context) fn rules(name: &str, generation: u64, proc_mode: ProcMode) -> ContextRules {
         let mut padded = [0; CONTEXT_NAME_SIZE];
@@ -260,8 +260,8 @@ pub(super) mod tests {
         }
     }
 
-    fn loaded() -> MemoryStore {
-        let mut store = MemoryStore::default();
+    fn loaded() -> FakeStore {
+        let mut store = FakeStore::new();
         store.set_epoch(Epoch(7)).unwrap();
         for (epoch, xid, name) in [(7, 5, "web"), (7, 2, "db"), (6, 9, "old"), (7, 1, "spectator")] {
             let key = ContextKey { epoch: Epoch(epoch), xid: Xid(xid) };
@@ -300,7 +300,7 @@ pub(super) mod tests {
         assert_eq!(message(Selector::Xid(Xid(9))).split(';').next(), Some("there is no context with xid 9"));
         store.remove_context_rules(ContextKey { epoch: Epoch(7), xid: Xid(1) }).unwrap();
         assert!(matches!(find(&store, &Selector::Spectator), Err(RegistryError::NoSpectator)));
-        assert!(matches!(contexts(&MemoryStore::default()), Err(RegistryError::NotLoaded)));
+        assert!(matches!(contexts(&FakeStore::new()), Err(RegistryError::NotLoaded)));
     }
 
     #[test]

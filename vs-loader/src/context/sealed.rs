@@ -23,7 +23,6 @@ pub enum SealError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// The administrator has forbidden executable memory files.

@@ -34,7 +34,6 @@ pub enum StateError {
         /// Where.
         path: PathBuf,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// Another command starts or stops the context.

@@ -43,7 +43,6 @@ pub enum StopError {
         /// Its number.
         pid: String,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// Some do not die: they wait for a disk or a network in the kernel.
@@ -79,9 +78,8 @@ pub fn stop(
         state.context(name)?.remove()?;
     }
     // Counters have grown meanwhile.
-    match store.context_state(xid)? {
-        Some(state) => mark(store, xid, state, 0)?,
-        None => {}
+    if let Some(state) = store.context_state(xid)? {
+        mark(store, xid, state, 0)?;
     }
     Ok(killed)
 }

@@ -229,7 +229,12 @@ pub(crate) enum LinkState {
 }
 
 /// Looks at the pin of an epoch's link to a hook.
-pub(crate) fn link_state(pins: &Pins, types: &KernelTypes, epoch: Epoch, hook: Hook) -> io::Result<LinkState> {
+pub(crate) fn link_state(
+    pins: &Pins,
+    types: &KernelTypes,
+    epoch: Epoch,
+    hook: Hook,
+) -> io::Result<LinkState> {
     let link = match syscall::pinned(&pins.link(epoch, hook)) {
         Ok(link) => link,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LinkState::Missing),
@@ -244,7 +249,8 @@ pub(crate) fn link_state(pins: &Pins, types: &KernelTypes, epoch: Epoch, hook: H
 pub fn boot_clock() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     // The boot clock begins at 0 and is never negative.
-    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1_000_000_000
+        + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ mod kind {
 const TYPE_SIZE: usize = 12;
 /// Bytes of `struct btf_member`: name, type, offset.
 const MEMBER_SIZE: usize = 12;
+/// What the names of all functions begin with that a program is attached to or that is a helper. There are a hundred thousand others,
+/// which nobody asks about.
+const PREFIX: &[u8] = b"bpf_";
 /// How deep structures may be nested and typedefs chained: far beyond the kernel's, and an end to a loop in bad bytes.
 const MAX_DEPTH: u32 = 32;
 
@@ -45,7 +48,7 @@ pub struct KernelTypes {
     strings: (usize, usize),
     /// Where each type begins, by id; id 0 is `void`.
     types: Vec<usize>,
-    /// Functions by name: the ids of their types.
+    /// Functions whose names begin with [`PREFIX`], by name: the ids of their types.
     functions: HashMap<Vec<u8>, u32>,
 }
 
@@ -104,7 +107,10 @@ impl KernelTypes {
             let id = u32::try_from(self.types.len()).map_err(|_| BtfError { at, what: "too many types" })?;
             self.types.push(at);
             if header.kind == kind::FUNC {
-                self.functions.insert(self.string(header.name)?.to_vec(), id);
+                let name = self.string(header.name)?;
+                if name.starts_with(PREFIX) {
+                    self.functions.insert(name.to_vec(), id);
+                }
             }
             at += TYPE_SIZE + tail_size(&header)?;
         }
@@ -132,17 +138,18 @@ impl KernelTypes {
     fn string(&self, offset: u32) -> Result<&[u8], BtfError> {
         let at = self.strings.0.saturating_add(to_usize(offset)?);
         let text = self.bytes.get(at..self.strings.1).unwrap_or_default();
-        let end = text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
+        let end =
+            text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
         Ok(&text[..end])
     }
 
-    /// The id of a function's type, by which the kernel names what a program is attached to; `None`: the kernel has no such
-    /// function.
+    /// The id of the type of a function `bpf_...`, by which the kernel names what a program is attached to; `None`: the kernel has no
+    /// such function.
     pub fn function_id(&self, name: &str) -> Option<u32> {
         self.functions.get(name.as_bytes()).copied()
     }
 
-    /// How many arguments a function has; `None`: there is no such function.
+    /// How many arguments a function `bpf_...` has; `None`: there is no such function.
     ///
     /// # Errors
     /// The function's type is malformed.
@@ -166,10 +173,11 @@ impl KernelTypes {
         for at in &self.types[1..] {
             let header = self.header_at(*at)?;
             // A name may be that of several structures: a driver's private `path` is no reason to miss the kernel's.
-            if header.kind == kind::STRUCT && self.string(header.name)? == structure.as_bytes() {
-                if let Some(offset) = self.descend(header, member)? {
-                    return Ok(Some(offset));
-                }
+            if header.kind == kind::STRUCT
+                && self.string(header.name)? == structure.as_bytes()
+                && let Some(offset) = self.descend(header, member)?
+            {
+                return Ok(Some(offset));
             }
         }
         Ok(None)
@@ -193,7 +201,8 @@ impl KernelTypes {
         }
         for index in 0..structure.count {
             let at = structure.at + TYPE_SIZE + MEMBER_SIZE * index;
-            let (name, id, place) = (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
+            let (name, id, place) =
+                (word(&self.bytes, at)?, word(&self.bytes, at + 4)?, word(&self.bytes, at + 8)?);
             let (bits, width) =
                 if structure.has_bit_fields { (place & 0xff_ffff, place >> 24) } else { (place, 0) };
             let name = self.string(name)?;
@@ -223,7 +232,9 @@ impl KernelTypes {
             let header = self.header(id)?;
             match header.kind {
                 kind::STRUCT | kind::UNION => return Ok(Some(header)),
-                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => id = header.referred,
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = header.referred;
+                }
                 _ => return Ok(None),
             }
         }
@@ -307,8 +318,14 @@ pub(super) mod blob {
         }
 
         /// A structure (kind 4) or union (kind 5) of members (name, type, offset in bits).
-        pub(in crate::kernel) fn aggregate(&mut self, kind: u32, name: &str, members: &[(&str, u32, u32)]) -> u32 {
-            let tail: Vec<u32> = members.iter().flat_map(|(name, id, bits)| [self.name(name), *id, *bits]).collect();
+        pub(in crate::kernel) fn aggregate(
+            &mut self,
+            kind: u32,
+            name: &str,
+            members: &[(&str, u32, u32)],
+        ) -> u32 {
+            let tail: Vec<u32> =
+                members.iter().flat_map(|(name, id, bits)| [self.name(name), *id, *bits]).collect();
             self.add(name, kind << 24 | u32::try_from(members.len()).unwrap(), 64, &tail)
         }
 

@@ -27,7 +27,9 @@ const ACTS: [&str; 3] = ["kill", "bpf", "kill by a child"];
 #[derive(Debug, thiserror::Error)]
 pub enum CanaryError {
     /// The act of a guest was not denied.
-    #[error("a guest's forbidden act was not denied ({act}: {outcome}), so nothing would be enforced on this kernel")]
+    #[error(
+        "a guest's forbidden act was not denied ({act}: {outcome}), so nothing would be enforced on this kernel"
+    )]
     NotDenied {
         /// The act.
         act: &'static str,
@@ -103,9 +105,8 @@ fn try_acts(
     let mut pidfd: RawFd = -1;
     // SAFETY: without CLONE_VM the child has a copy of this memory, and it calls nothing but `act_as_child`, which keeps to system
     // calls: another thread may have held a lock. With CLONE_PIDFD the kernel writes a descriptor to the third argument.
-    let child = unsafe {
-        libc::syscall(libc::SYS_clone, libc::CLONE_PIDFD | libc::SIGCHLD, 0, &raw mut pidfd, 0, 0)
-    };
+    let child =
+        unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_PIDFD | libc::SIGCHLD, 0, &raw mut pidfd, 0, 0) };
     if child == 0 {
         act_as_child(parent, &go_read, &go_write, &report_write);
     }

@@ -27,10 +27,14 @@ pub enum LayoutError {
         cause: std::sync::Arc<std::io::Error>,
     },
     /// BTF that cannot be understood.
-    #[error("cannot understand the kernel's type information {VMLINUX}: {0}; this kernel is newer than this vs, update vs")]
+    #[error(
+        "cannot understand the kernel's type information {VMLINUX}: {0}; this kernel is newer than this vs, update vs"
+    )]
     Malformed(#[from] BtfError),
     /// A field that a program must read is not there.
-    #[error("this kernel's {structure} has no member {member}, which the programs must read; update vs for this kernel")]
+    #[error(
+        "this kernel's {structure} has no member {member}, which the programs must read; update vs for this kernel"
+    )]
     MissingField {
         /// The kernel's `struct`.
         structure: &'static str,
@@ -96,7 +100,10 @@ impl Layout {
                 Some(offset) => offset,
                 None if field.is_optional => ABSENT,
                 None => {
-                    return Err(LayoutError::MissingField { structure: field.structure, member: field.member });
+                    return Err(LayoutError::MissingField {
+                        structure: field.structure,
+                        member: field.member,
+                    });
                 }
             };
             offsets.push((field.global, offset));

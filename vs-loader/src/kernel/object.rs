@@ -29,7 +29,7 @@ pub enum ObjectError {
     #[error("the eBPF object has no program {}; build vs again with `cargo xtask build`", .0.name())]
     NoProgram(Hook),
     /// The kernel refused a program.
-    #[error("the kernel refused the program {}: {cause}; run again with --verifier-log to see why", .hook.name())]
+    #[error("the kernel refused the program {}: {cause}; vs load --verifier-log shows why", .hook.name())]
     Refused {
         /// Its hook.
         hook: Hook,

@@ -35,7 +35,9 @@ pub enum PinsError {
         found: String,
     },
     /// Somebody else could remove the pins.
-    #[error("{path} belongs to uid {uid} with mode {mode:03o}, so others than root could detach programs; remove it and load again")]
+    #[error(
+        "{path} belongs to uid {uid} with mode {mode:03o}, so others than root could detach programs; remove it and load again"
+    )]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -76,8 +78,9 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PinsEr
 
 /// Whether a bpf file system is mounted where pins belong.
 pub fn is_bpffs_mounted() -> bool {
-    rustix::fs::statfs(BPFFS)
-        .is_ok_and(|status| u64::try_from(status.f_type).is_ok_and(|kind| kind == vs_common::filesystem::magic::BPF_FS))
+    rustix::fs::statfs(BPFFS).is_ok_and(|status| {
+        u64::try_from(status.f_type).is_ok_and(|kind| kind == vs_common::filesystem::magic::BPF_FS)
+    })
 }
 
 /// Mounts a bpf file system if none is there; says whether it did.
@@ -147,8 +150,15 @@ impl Pins {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(failed("look at", &folder)(error)),
             };
-            if !status.is_dir() || status.uid() != rustix::process::geteuid().as_raw() || status.mode() & 0o022 != 0 {
-                return Err(PinsError::NotOurs { path: folder, uid: status.uid(), mode: status.mode() & 0o7777 });
+            if !status.is_dir()
+                || status.uid() != rustix::process::geteuid().as_raw()
+                || status.mode() & 0o022 != 0
+            {
+                return Err(PinsError::NotOurs {
+                    path: folder,
+                    uid: status.uid(),
+                    mode: status.mode() & 0o7777,
+                });
             }
             if folder == self.root {
                 let known = LAYOUT_VERSION.to_string();
@@ -180,7 +190,11 @@ impl Pins {
     pub fn has_all_maps(&self) -> Result<bool, PinsError> {
         let missing = map_name::ALL.iter().map(|name| self.map(name)).find(|path| !path.exists());
         let Some(path) = missing else { return Ok(true) };
-        if self.link_epochs()?.is_empty() { Ok(false) } else { Err(PinsError::Damaged { path, root: self.root.clone() }) }
+        if self.link_epochs()?.is_empty() {
+            Ok(false)
+        } else {
+            Err(PinsError::Damaged { path, root: self.root.clone() })
+        }
     }
 
     /// Whether there is anything of ours, whole or not.
@@ -191,7 +205,11 @@ impl Pins {
     fn make_folders(&self) -> Result<(), PinsError> {
         self.verify()?;
         let folder = self.maps();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed("create", &folder))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(failed("create", &folder))?;
         // Whoever was quicker than we between the check and now is found out here.
         self.verify().map(drop)
     }
@@ -304,30 +322,21 @@ mod tests {
     use super::*;
 
     /// A folder of its own for each test, on an ordinary file system: what is tested is which folders and names there are.
-    struct Folder(PathBuf);
+    struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new(test: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("vs-pins-{}-{test}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
         fn pins(&self) -> Pins {
-            Pins::below(&self.0.join("vs"))
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            Pins::below(&self.0.path().join("vs"))
         }
     }
 
     #[test]
     fn folders_are_made_for_their_owner_alone_and_found_again() {
-        let folder = Folder::new("made");
+        let folder = Folder::new();
         let pins = folder.pins();
         assert!(!pins.verify().unwrap());
         pins.make_folders().unwrap();
@@ -339,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_unknown_layout_is_refused_by_name() {
-        let folder = Folder::new("layout");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         fs::create_dir(pins.root.join("2")).unwrap();
@@ -349,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_stranger_among_the_links_is_refused_by_name() {
-        let folder = Folder::new("stranger");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         fs::create_dir(pins.version().join("links-x")).unwrap();
@@ -358,7 +367,7 @@ mod tests {
 
     #[test]
     fn folders_that_others_may_write_are_refused() {
-        let folder = Folder::new("writable");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         fs::set_permissions(&pins.root, fs::Permissions::from_mode(0o777)).unwrap();
@@ -367,16 +376,16 @@ mod tests {
 
     #[test]
     fn a_symbolic_link_in_the_place_of_the_root_is_refused() {
-        let folder = Folder::new("symlink");
+        let folder = Folder::new();
         let pins = folder.pins();
-        fs::create_dir(folder.0.join("elsewhere")).unwrap();
-        std::os::unix::fs::symlink(folder.0.join("elsewhere"), &pins.root).unwrap();
+        fs::create_dir(folder.0.path().join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(folder.0.path().join("elsewhere"), &pins.root).unwrap();
         assert!(matches!(pins.verify(), Err(PinsError::NotOurs { .. })));
     }
 
     #[test]
     fn links_are_listed_by_epoch_and_removed_one_epoch_at_a_time() {
-        let folder = Folder::new("links");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         for epoch in [Epoch(10), Epoch(9)] {
@@ -393,7 +402,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_after_an_unload() {
-        let folder = Folder::new("unload");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         for name in map_name::ALL {
@@ -406,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_map_that_is_missing_under_links_is_damage_and_without_links_is_not() {
-        let folder = Folder::new("damage");
+        let folder = Folder::new();
         let pins = folder.pins();
         assert!(!pins.is_there());
         pins.make_folders().unwrap();
@@ -423,7 +432,7 @@ mod tests {
 
     #[test]
     fn maps_are_not_removed_from_under_links() {
-        let folder = Folder::new("under");
+        let folder = Folder::new();
         let pins = folder.pins();
         pins.make_folders().unwrap();
         pins.create_links(Epoch(1), "0123").unwrap();

@@ -31,7 +31,9 @@ pub enum Refusal {
         active: Vec<String>,
     },
     /// Whether it is asked cannot be told.
-    #[error("cannot tell which LSMs the kernel asks: {0}; mount -t securityfs securityfs /sys/kernel/security")]
+    #[error(
+        "cannot tell which LSMs the kernel asks: {0}; mount -t securityfs securityfs /sys/kernel/security"
+    )]
     UnknownLsms(io::Error),
     /// No types, or a field is missing.
     #[error(transparent)]
@@ -151,7 +153,9 @@ pub(super) fn attach_function(hook: Hook) -> String {
 
 /// The same answer of the kernel's once more.
 fn same_error(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+    error
+        .raw_os_error()
+        .map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }
 
 /// What it takes to load LSM programs, to mount and pin, and to keep contexts.
@@ -163,7 +167,11 @@ pub fn missing_capabilities() -> Vec<&'static str> {
     ];
     // A failure to ask is no leave to go on.
     let effective = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-    needed.into_iter().filter(|(capability, _)| !effective.contains(*capability)).map(|(_, name)| name).collect()
+    needed
+        .into_iter()
+        .filter(|(capability, _)| !effective.contains(*capability))
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// How far a guarantee can be given.
@@ -214,7 +222,11 @@ pub fn guarantees(obstacle: Option<&str>, failed: &BTreeMap<Hook, String>) -> Ve
             None if missing.is_empty() => Level::Full,
             None if missing.len() < entry.hooks.len() => Level::Partial { missing },
             None => Level::None {
-                why: missing.iter().map(|(hook, why)| format!("{}: {why}", hook.name())).collect::<Vec<_>>().join("; "),
+                why: missing
+                    .iter()
+                    .map(|(hook, why)| format!("{}: {why}", hook.name()))
+                    .collect::<Vec<_>>()
+                    .join("; "),
             },
         };
     }

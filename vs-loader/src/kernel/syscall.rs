@@ -30,14 +30,15 @@ struct Identifier {
 struct Info {
     object: RawFd,
     size: u32,
-    info: u64,
+    address: u64,
 }
 
 /// # Safety
 /// Every address in the attributes must be valid for what the command reads or writes there.
 pub(super) unsafe fn bpf<A>(command: bpf_cmd, attributes: &A) -> io::Result<RawFd> {
     // SAFETY: the attributes are alive, and as large as is said; what they point to is the caller's promise.
-    let done = unsafe { libc::syscall(libc::SYS_bpf, command as u32, &raw const *attributes, size_of::<A>()) };
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, command as u32, &raw const *attributes, size_of::<A>()) };
     // A descriptor or 0, both of which fit.
     RawFd::try_from(done).ok().filter(|done| *done >= 0).ok_or_else(io::Error::last_os_error)
 }
@@ -100,7 +101,7 @@ pub(super) fn map_info(map: BorrowedFd<'_>) -> io::Result<bpf_map_info> {
 
 fn info<I: Copy>(object: BorrowedFd<'_>, mut info: I) -> io::Result<I> {
     let size = u32::try_from(size_of::<I>()).map_err(io::Error::other)?;
-    let attributes = Info { object: object.as_raw_fd(), size, info: &raw mut info as u64 };
+    let attributes = Info { object: object.as_raw_fd(), size, address: &raw mut info as u64 };
     // SAFETY: the kernel writes at most `size` bytes to `info`, which is alive; it is called only for the kernel's own information
     // structures, whose every byte pattern is a value.
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &attributes) }?;

@@ -8,9 +8,12 @@ use vs_common::hook::Hook;
 
 use super::attach::{ProgramsError, in_order};
 use super::canary;
-use super::object::Source;
+use super::object::{ObjectError, Source};
 use super::support::Support;
 use crate::maps::live::LiveStore;
+
+/// The programs that the canary's acts meet.
+const MET_BY_CANARY: [Hook; 3] = [Hook::TaskAlloc, Hook::TaskKill, Hook::Bpf];
 
 /// What came of it.
 #[derive(Debug)]
@@ -29,16 +32,18 @@ pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
     let layout = support.require(&[])?.clone();
     let mut object = Source { bytes, layout, injected: 0 }.load(None)?;
     let mut store = LiveStore::of_object(object.ebpf())?;
-    let mut failed: BTreeMap<_, _> = missing(support);
-    for hook in in_order(Hook::ALL) {
-        if failed.contains_key(&hook) {
-            continue;
-        }
+    let absent = missing(support);
+    let mut refused: BTreeMap<Hook, ObjectError> = BTreeMap::new();
+    for hook in in_order(Hook::ALL).into_iter().filter(|hook| !absent.contains_key(hook)) {
         if let Err(error) = object.verify(hook).and_then(|()| object.attach(hook)) {
-            failed.insert(hook, error.to_string());
+            refused.insert(hook, error);
         }
     }
-    let canary = canary::run(&mut store).map_err(ProgramsError::from);
+    let failed = refused.iter().map(|(hook, error)| (*hook, error.to_string())).chain(absent).collect();
+    let canary = match MET_BY_CANARY.into_iter().find_map(|hook| refused.remove(&hook)) {
+        Some(error) => Err(error.into()),
+        None => canary::run(&mut store).map_err(ProgramsError::from),
+    };
     Ok(Trial { failed, canary })
 }
 

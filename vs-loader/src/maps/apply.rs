@@ -90,7 +90,9 @@ pub enum ApplyError<E: std::error::Error> {
     #[error("cannot tell which policy is in force: {0}; run vs status")]
     Undecided(StoreError),
     /// A step failed, and so did taking back what was done before it. What was in force before still is.
-    #[error("{cause}; and what it left could not be removed: {leftover}; the next vs load or vs unload removes it")]
+    #[error(
+        "{cause}; and what it left could not be removed: {leftover}; the next vs load or vs unload removes it"
+    )]
     NotUndone {
         /// Why the load failed.
         cause: Box<Self>,
@@ -143,7 +145,8 @@ pub fn change_rows<S: Store, P: Programs>(
     let mut rows = rows_of(store, epoch)?;
     change(&mut rows, next_generation(store, now)?);
     // Nobody's, if it was lost: what matters is in the rows.
-    let nobody = EpochInfo { loaded_at: 0, digest: [0; 32], uid: 0, loginuid: u32::MAX, contexts: 0, reserved: 0 };
+    let nobody =
+        EpochInfo { loaded_at: 0, digest: [0; 32], uid: 0, loginuid: u32::MAX, contexts: 0, reserved: 0 };
     let info = store.epoch_info(epoch)?.unwrap_or(nobody);
     let contexts = u32::try_from(rows.len()).map_err(|_| ApplyError::TooMany(rows.len()))?;
     let wanted = Wanted { hooks: needed_hooks(&rows), rows, info: EpochInfo { contexts, ..info } };

@@ -93,16 +93,15 @@ impl LiveStore {
     pub(crate) fn of_object(object: &aya::Ebpf) -> Result<Self, OpenError> {
         Self::assemble(|name| {
             let refused = |cause| OpenError::Refused { path: name.into(), cause };
-            let data = match object.map(name) {
-                Some(
-                    Map::Array(data)
-                    | Map::HashMap(data)
-                    | Map::InodeStorage(data)
-                    | Map::PerCpuArray(data)
-                    | Map::RingBuf(data)
-                    | Map::Unsupported(data),
-                ) => data,
-                _ => return Err(refused(io::ErrorKind::NotFound.into())),
+            let Some(
+                Map::Array(data)
+                | Map::HashMap(data)
+                | Map::InodeStorage(data)
+                | Map::PerCpuArray(data)
+                | Map::Unsupported(data),
+            ) = object.map(name)
+            else {
+                return Err(refused(io::ErrorKind::NotFound.into()));
             };
             data.fd().as_fd().try_clone_to_owned().map_err(refused)
         })

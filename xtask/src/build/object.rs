@@ -15,8 +15,10 @@ use crate::process;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace::{self, Workspace};
 
-/// The package and its binary.
+/// The package and its binary, the object.
 const PACKAGE: &str = "vs-ebpf";
+/// The binary with the empty programs.
+const EMPTY: &str = "vs-empty";
 /// The target, and the profile of the top-level manifest that belongs to it.
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
@@ -75,14 +77,37 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Places> {
     Ok(places)
 }
 
+/// Makes the object with the empty programs, which only `cargo xtask bench` takes, and gives its path.
+pub(crate) fn build_empty(workspace: &Workspace) -> Result<PathBuf> {
+    let toolchain = toolchain::find(&workspace::cache()?)?;
+    compile_binary(
+        &toolchain,
+        workspace.root(),
+        &Places::of(workspace).folder,
+        EMPTY,
+        &["--features", "bench"],
+    )
+}
+
 /// Compiles the object of the workspace at `root` and gives its path below `target`.
 pub(crate) fn compile(toolchain: &Toolchain, root: &Path, target: &Path) -> Result<PathBuf> {
+    compile_binary(toolchain, root, target, PACKAGE, &[])
+}
+
+fn compile_binary(
+    toolchain: &Toolchain,
+    root: &Path,
+    target: &Path,
+    binary: &str,
+    options: &[&str],
+) -> Result<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo.current_dir(root).args(["build", "--quiet", "--package", PACKAGE, "--profile", PROFILE]);
+    cargo.args(["--bin", binary]).args(options);
     cargo.args(["--target", TARGET, "-Z", "build-std=core"]).arg("--target-dir").arg(target);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(toolchain, root)?.join("\x1f"));
     process::run(&mut cargo).context("compiling the eBPF object")?;
-    Ok(target.join(TARGET).join(PROFILE).join(PACKAGE))
+    Ok(target.join(TARGET).join(PROFILE).join(binary))
 }
 
 /// BTF, which local-storage maps need, and no path of this machine in it.

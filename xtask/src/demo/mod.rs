@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
             share(&workspace.root().join("examples/demo.toml"), "/etc/vs/demo.toml"),
         ],
         memory_mib: 2048,
-        timeout: Duration::from_secs(600),
+        timeout: Duration::from_mins(10),
         ..Machine::new(kernel, tools)
     };
     let command = ["bash", "/usr/local/bin/tour.sh"].map(str::to_owned);

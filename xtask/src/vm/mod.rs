@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use xtask::wire::job::{self, Job};
 
+pub(crate) use self::boot::QEMU;
 use self::lines::Lines;
 pub(crate) use self::outcome::Outcome;
 use self::running::Running;

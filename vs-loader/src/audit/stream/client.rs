@@ -64,7 +64,7 @@ impl Client {
             _ => AttachError::Io { path: path.to_owned(), cause },
         };
         let mut stream = UnixStream::connect(path).await.map_err(io)?;
-        let request = Request { follow: PROTOCOL, last };
+        let request = Request::Follow { version: PROTOCOL, last };
         let mut text = serde_json::to_string(&request).map_err(|error| io(error.into()))?;
         text.push('\n');
         stream.write_all(text.as_bytes()).await.map_err(io)?;

@@ -1,4 +1,5 @@
-//! Those who attached: each has a queue and a task that writes from it, and nobody waits for any of them.
+//! Those who attached: each has a queue and a task that writes from it, and nobody waits for any of them. And those who ask the owner of
+//! the ring to settle the accounts, whom it answers between two other things that it does.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -27,11 +29,15 @@ const READ_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the owner of the ring waits at its end for followers to read the rest.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Somebody who waits for the accounts to be settled, and is told by dropping or using this.
+pub type Settler = oneshot::Sender<()>;
+
 /// All of them.
 pub struct Followers {
     role: Role,
     shared: Arc<Mutex<Shared>>,
     tasks: JoinSet<()>,
+    settlers: mpsc::Sender<Settler>,
 }
 
 #[derive(Default)]
@@ -47,9 +53,9 @@ struct Attached {
 }
 
 impl Followers {
-    /// Nobody yet.
-    pub fn new(role: Role) -> Self {
-        Self { role, shared: Arc::default(), tasks: JoinSet::new() }
+    /// Nobody yet. Whoever asks to settle comes through `settlers`.
+    pub fn new(role: Role, settlers: mpsc::Sender<Settler>) -> Self {
+        Self { role, shared: Arc::default(), tasks: JoinSet::new(), settlers }
     }
 
     /// Gives lines to everybody, and remembers them for those to come.
@@ -70,7 +76,7 @@ impl Followers {
 
     /// Lets somebody in.
     pub fn admit(&mut self, stream: UnixStream) {
-        self.tasks.spawn(attend(stream, self.role, Arc::clone(&self.shared)));
+        self.tasks.spawn(attend(stream, self.role, Arc::clone(&self.shared), self.settlers.clone()));
     }
 
     /// Lets everybody go, who may read what they have been given.
@@ -110,8 +116,8 @@ impl Attached {
     }
 }
 
-/// One follower's task. A follower that fails is gone; there is nobody to tell.
-async fn attend(stream: UnixStream, role: Role, shared: Arc<Mutex<Shared>>) {
+/// One connection's task. One that fails is gone; there is nobody to tell.
+async fn attend(stream: UnixStream, role: Role, shared: Arc<Mutex<Shared>>, settlers: mpsc::Sender<Settler>) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let request = match timeout(REQUEST_PATIENCE, request(&mut read)).await {
@@ -119,15 +125,28 @@ async fn attend(stream: UnixStream, role: Role, shared: Arc<Mutex<Shared>>) {
         Ok(Err(error)) => return refuse(&mut write, error.to_string()).await,
         Err(_) => return refuse(&mut write, "no request within five seconds".to_owned()).await,
     };
-    if request.follow != PROTOCOL {
-        let why = format!("protocol {PROTOCOL} is spoken here, not {}", request.follow);
+    if request.version() != PROTOCOL {
+        let why = format!("protocol {PROTOCOL} is spoken here, not {}", request.version());
         return refuse(&mut write, why).await;
     }
-    let Some(place) = Place::take(&shared, request.last, role) else {
-        return refuse(&mut write, format!("{MAX_FOLLOWERS} follow already")).await;
-    };
-    drop(shared);
-    let _ = place.write_to(&mut read, &mut write).await;
+    match request {
+        Request::Follow { last, .. } => {
+            let Some(place) = Place::take(&shared, last, role) else {
+                return refuse(&mut write, format!("{MAX_FOLLOWERS} follow already")).await;
+            };
+            drop((shared, settlers));
+            let _ = place.write_to(&mut read, &mut write).await;
+        }
+        Request::Settle { .. } => {
+            let (settler, settled) = oneshot::channel();
+            let is_settled = settlers.send(settler).await.is_ok() && settled.await.is_ok();
+            if is_settled {
+                let _ = send(&mut write, &encode(&Frame::Settled {})).await;
+            } else {
+                refuse(&mut write, "the collector is ending".to_owned()).await;
+            }
+        }
+    }
 }
 
 /// A follower's place in the list.

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod followers;
 pub mod pinned;
+pub mod settle;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,14 +16,15 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::maps::store::Store;
 
 use super::control::Role;
-use super::directory::{Directory, DirectoryError, OwnError};
+use super::directory::Directory;
 use super::keeper::{Ending, Keeper};
-use super::time::{BootId, Now};
+use super::time::Now;
 use followers::Followers;
 
 /// How often counters are read and files made durable.
@@ -128,7 +130,8 @@ pub async fn serve<S: Source>(
     mut report: impl FnMut(Stage),
 ) -> Ending {
     let mut service = Service { source, keeper, opened: None, has_more: false };
-    let mut followers = Followers::new(role);
+    let (settlers, mut settling) = mpsc::channel(1);
+    let mut followers = Followers::new(role, settlers);
     service.keeper.start(Now::read());
     service.follow_source();
     report(Stage::Ready);
@@ -158,12 +161,18 @@ pub async fn serve<S: Source>(
                     service.keeper.trouble(Now::read(), "socket", Some(error));
                 }
             },
+            Some(settler) = settling.recv() => {
+                service.settle();
+                // Whoever asked may have gone.
+                let _ = settler.send(());
+            }
             ready = wait(service.opened.as_mut(), service.has_more) => service.read(ready),
         }
     }
     report(Stage::Stopping);
     let (ending, rest) = service.stop();
     followers.publish(rest);
+    drop(settling);
     followers.finish().await;
     ending
 }
@@ -213,6 +222,13 @@ impl<S: Source> Service<S> {
         self.keeper.tick(now, self.opened.as_mut().map(|opened| &mut *opened.store as &mut dyn Store));
     }
 
+    /// Reads everything there is to read now.
+    fn settle(&mut self) {
+        let now = Now::read();
+        self.take(now, LAST_BATCH);
+        self.keeper.tick(now, self.opened.as_mut().map(|opened| &mut *opened.store as &mut dyn Store));
+    }
+
     /// Lets go of a ring that nobody writes to any more, after reading it to its end, and opens the one that is written to.
     fn follow_source(&mut self) {
         let now = Now::read();
@@ -251,48 +267,6 @@ impl<S: Source> Service<S> {
         let mut opened = self.opened;
         self.keeper.stop(now, opened.as_mut().map(|opened| &mut *opened.store as &mut dyn Store))
     }
-}
-
-/// The rest of a ring could not be saved.
-#[derive(Debug, thiserror::Error)]
-pub enum SaveRestError {
-    /// There is no place for it.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    /// Nobody can own the ring.
-    #[error(transparent)]
-    Own(OwnError),
-    /// It cannot be opened.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The boot has no name.
-    #[error("cannot read the boot id, is /proc mounted? {0}")]
-    Boot(io::Error),
-}
-
-/// Saves what is in the ring and what was counted, for the next collector: to be called by `vs unload` between detaching the last
-/// program and removing the maps. Returns how many records it saved; `None`: a collector is there and does it.
-///
-/// # Errors
-/// What is in the ring will be gone with it.
-pub fn save_rest<S: Source>(directory: &Directory, mut source: S) -> Result<Option<u64>, SaveRestError> {
-    directory.prepare()?;
-    let _ownership = match directory.own(Role::Hold) {
-        Ok(ownership) => ownership,
-        Err(OwnError::Busy { .. }) => return Ok(None),
-        Err(error) => return Err(SaveRestError::Own(error)),
-    };
-    let Some(mut opened) = source.open()? else { return Ok(Some(0)) };
-    let boot = BootId::read().map_err(SaveRestError::Boot)?;
-    let mut keeper = Keeper::new(directory.clone(), Role::Hold, boot, Vec::new(), "/proc");
-    let now = Now::read();
-    let gap = keeper.resume(now);
-    keeper.attach(opened.id);
-    opened.ring.take(LAST_BATCH, &mut |bytes| keeper.receive(bytes, now, &*opened.store));
-    keeper.poll(now, Some(&mut *opened.store));
-    // How the last collector ended is for the next one to tell.
-    keeper.save(now, gap.is_none_or(|gap| gap.clean));
-    Ok(Some(keeper.records()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::audit::json;
 use crate::audit::samples::boot;
 use crate::audit::sink::Sink;
 use crate::audit::sink::tests::FakeSink;
+use crate::audit::time::BootId;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -92,13 +93,16 @@ impl Bench {
 
     /// Runs a service until the script ends.
     async fn serve(&self, role: Role, script: impl Future<Output = ()>) -> Ending {
+        self.serve_with(Duration::from_millis(20), role, script).await
+    }
+
+    async fn serve_with(&self, tick: Duration, role: Role, script: impl Future<Output = ()>) -> Ending {
         let sinks: Vec<Box<dyn Sink>> = match role {
             Role::Collect => vec![Box::new(self.sink.clone())],
             Role::Hold => Vec::new(),
         };
         let keeper = Keeper::new(self.directory(), role, BootId::read().unwrap(), sinks, "/nowhere");
         let listener = listen(&self.directory()).unwrap();
-        let tick = Duration::from_millis(20);
         let stop = Notify::new();
         let script = async {
             script.await;
@@ -263,9 +267,9 @@ async fn whoever_asks_for_nonsense_is_refused_and_the_others_are_served() {
     let bench = Bench::new();
     let script = async {
         for (request, why) in [
-            (&b"nonsense\n"[..], "expected ident"),
-            (b"{\"follow\":2,\"last\":0}\n", "protocol 1 is spoken here"),
-            (b"{\"follow\":1,\"last\":-1}\n", "invalid value"),
+            (&b"nonsense\n"[..], "expected value"),
+            (b"{\"follow\":{\"version\":2,\"last\":0}}\n", "protocol 1 is spoken here"),
+            (b"{\"follow\":{\"version\":1,\"last\":-1}}\n", "invalid value"),
         ] {
             let mut stream = UnixStream::connect(bench.directory().socket()).await.unwrap();
             stream.write_all(request).await.unwrap();
@@ -355,16 +359,42 @@ async fn a_collector_whose_only_reader_left_ends() {
     assert_eq!((stages.first(), stages.last()), (Some(&Stage::Ready), Some(&Stage::Stopping)));
 }
 
+/// `settle` waits, so it has a thread of its own, as it has a process of its own in earnest.
+async fn settle_beside(directory: Directory) -> Result<(), settle::SettleError> {
+    // Sources in memory stay in their thread; one that has nothing is enough to ask a collector.
+    tokio::task::spawn_blocking(move || settle::settle(&directory, FakeSource::default())).await.unwrap()
+}
+
 #[tokio::test]
-async fn the_rest_of_a_ring_is_saved_if_nobody_collects() {
+async fn a_collector_settles_when_it_is_asked() {
+    let bench = Bench::new();
+    let script = async {
+        until(|| bench.sink.lines.borrow().len() == 1).await;
+        // No wake-up tells of these.
+        for _ in 0..=BATCH {
+            bench.source.ring.borrow().records.borrow_mut().push_back(encode(&signal()));
+        }
+        settle_beside(bench.directory()).await.unwrap();
+        assert_eq!(bench.sink.lines.borrow().len(), BATCH + 2);
+    };
+    bench.serve_with(Duration::from_hours(1), Role::Collect, script).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_does_not_answer_is_told() {
+    let bench = Bench::new();
+    let _ownership = bench.directory().own(Role::Collect).unwrap();
+    let error = settle_beside(bench.directory()).await.unwrap_err();
+    assert!(matches!(error, settle::SettleError::Collector { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_collector_the_rest_of_a_ring_goes_to_the_spool() {
     let bench = Bench::new();
     bench.write(1);
-    let ownership = bench.directory().own(Role::Collect).unwrap();
-    assert_eq!(save_rest(&bench.directory(), bench.source.clone()).unwrap(), None);
-    drop(ownership);
-    assert_eq!(save_rest(&bench.directory(), bench.source.clone()).unwrap(), Some(1));
+    settle::settle(&bench.directory(), bench.source.clone()).unwrap();
     bench.source.current.set(None);
-    assert_eq!(save_rest(&bench.directory(), bench.source.clone()).unwrap(), Some(0));
+    settle::settle(&bench.directory(), bench.source.clone()).unwrap();
     bench.serve(Role::Collect, async {}).await;
     assert_eq!(bench.sink.kinds(), ["collector-start", "collector-gap", "violation", "collector-stop"]);
 }

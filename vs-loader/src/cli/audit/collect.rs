@@ -39,11 +39,9 @@ pub(in crate::cli) struct Arguments {
 
 /// Collects until it is asked to stop.
 pub(super) fn run(arguments: &Arguments) -> CommandResult {
-    // Before this process moves to another tree, where the working directory is another one.
-    let output = std::path::absolute(&arguments.output)?;
     let directory = directory()?;
     let _ownership = directory.own(Role::Collect).map_err(busy)?;
-    let sinks = sinks(arguments, &output)?;
+    let sinks = sinks(arguments)?;
     let boot = BootId::read().context("cannot read the boot id; is /proc mounted?")?;
     let keeper = Keeper::new(directory.clone(), Role::Collect, boot, sinks, "/proc");
     let ending = runtime()?.block_on(async {
@@ -61,13 +59,13 @@ pub(super) fn run(arguments: &Arguments) -> CommandResult {
     Err(Failure::new(exit_code::AUDIT_INCOMPLETE, anyhow!("the audit is incomplete: {lacking}")))
 }
 
-fn sinks(arguments: &Arguments, output: &Path) -> Result<Vec<Box<dyn Sink>>, Failure> {
+fn sinks(arguments: &Arguments) -> Result<Vec<Box<dyn Sink>>, Failure> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if arguments.output == Path::new("-") {
         sinks.push(Box::new(StreamSink::new("standard output", io::stdout())));
     } else if !arguments.no_file {
         let rotation = Rotation { bytes: arguments.rotate_bytes, keep: arguments.keep };
-        sinks.push(Box::new(FileSink::open(output, rotation).map_err(anyhow::Error::from)?));
+        sinks.push(Box::new(FileSink::open(&arguments.output, rotation).map_err(anyhow::Error::from)?));
     }
     if arguments.journald {
         sinks.push(Box::new(JournalSink::open().map_err(anyhow::Error::from)?));

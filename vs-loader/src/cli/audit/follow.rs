@@ -163,7 +163,7 @@ impl View<'_> {
                     )
                     .into());
                 }
-                Some(Frame::Greeting(_) | Frame::Refused(_)) => {
+                Some(Frame::Greeting(_) | Frame::Settled {} | Frame::Refused(_)) => {
                     return Err(anyhow!("the collector began anew in the middle of its answer").into());
                 }
                 None => return Err(anyhow!("the collector ended").into()),

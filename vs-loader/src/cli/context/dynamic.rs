@@ -9,7 +9,7 @@ use vs_common::policy_entry::{ContextKey, Mode, ProcMode};
 use crate::audit::control::{Caller, ContextChange};
 use crate::audit::{Announcement, announce};
 use crate::cli::ground::audit_name;
-use crate::cli::{Failure, exit_code};
+use crate::cli::{Failure, audit, exit_code};
 use crate::compile::Rows;
 use crate::context::create::{self, CreateError, Wish};
 use crate::context::processes::{self, ProcessError};
@@ -79,7 +79,10 @@ pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context,
         rows.insert(xid, written);
     })?;
     let context = Context::from_row(ContextKey { epoch: session.store.epoch()?, xid }, &written)?;
-    record(Announcement::ContextCreate(ContextChange { context: audit_name(&context), by: Caller::current() }));
+    record(Announcement::ContextCreate(ContextChange {
+        context: audit_name(&context),
+        by: Caller::current(),
+    }));
     Ok(context)
 }
 
@@ -87,7 +90,11 @@ pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context,
 ///
 /// # Errors
 /// It comes from a policy file, has processes that nobody wants to end, or the kernel refused.
-pub(in crate::cli) fn remove(state: &StateDirectory, context: &Context, is_stop: bool) -> Result<(), Failure> {
+pub(in crate::cli) fn remove(
+    state: &StateDirectory,
+    context: &Context,
+    is_stop: bool,
+) -> Result<(), Failure> {
     if !context.is_dynamic {
         return Err(CreateError::Static(context.name.clone()).into());
     }
@@ -96,10 +103,8 @@ pub(in crate::cli) fn remove(state: &StateDirectory, context: &Context, is_stop:
     same(&session.store, context)?;
     let count = count_commands(&session.store, context)?;
     if count > 0 && !is_stop {
-        let error = anyhow!(
-            "the context {} has {count} processes; end them, or remove it with --stop",
-            context.name
-        );
+        let error =
+            anyhow!("the context {} has {count} processes; end them, or remove it with --stop", context.name);
         return Err(Failure { code: exit_code::PROCESSES_ALIVE, error });
     }
     remove_locked(&mut session, state, context)
@@ -119,18 +124,29 @@ pub(in crate::cli) fn remove_if_empty(state: &StateDirectory, context: &Context)
     match count_commands(&session.store, context)? {
         0 => remove_locked(&mut session, state, context),
         count => {
-            eprintln!("vs: the context {0} goes on with {count} processes; `vs context remove --stop {0}` ends it", context.name);
+            eprintln!(
+                "vs: the context {0} goes on with {count} processes; `vs context remove --stop {0}` ends it",
+                context.name
+            );
             Ok(())
         }
     }
 }
 
-fn remove_locked(session: &mut Session<'_>, state: &StateDirectory, context: &Context) -> Result<(), Failure> {
+fn remove_locked(
+    session: &mut Session<'_>,
+    state: &StateDirectory,
+    context: &Context,
+) -> Result<(), Failure> {
     stop::stop(&mut session.store, state, context.xid, Some(&context.name), stop::PATIENCE)?;
+    audit::settle();
     change(session, |rows, _| {
         rows.remove(&context.xid);
     })?;
-    record(Announcement::ContextRemove(ContextChange { context: audit_name(context), by: Caller::current() }));
+    record(Announcement::ContextRemove(ContextChange {
+        context: audit_name(context),
+        by: Caller::current(),
+    }));
     Ok(())
 }
 
@@ -140,13 +156,12 @@ fn open() -> Result<Session<'static>, Failure> {
     if session.store.epoch()?.0 == 0 { Err(OpenError::NotLoaded.into()) } else { Ok(session) }
 }
 
-fn change(
-    session: &mut Session<'_>,
-    change: impl FnOnce(&mut Rows, Generation),
-) -> Result<(), Failure> {
+fn change(session: &mut Session<'_>, change: impl FnOnce(&mut Rows, Generation)) -> Result<(), Failure> {
     let loaded = apply::change_rows(&mut session.store, &mut session.programs, change, boot_clock())?;
     if let Some(leftover) = loaded.leftover {
-        eprintln!("vs: done, and what is left of the old rows is not in force: {leftover}; the next load removes it");
+        eprintln!(
+            "vs: done, and what is left of the old rows is not in force: {leftover}; the next load removes it"
+        );
     }
     Ok(())
 }
@@ -165,7 +180,8 @@ fn same(store: &dyn Store, context: &Context) -> Result<(), Failure> {
 fn count_commands(store: &dyn Store, context: &Context) -> Result<usize, ProcessError> {
     let mut count = 0;
     processes::for_each_member(store, |member| {
-        let is_other = member.tag.xid == context.xid && !member.has_ended()? && !reaper::is_reaper(&member, context)?;
+        let is_other =
+            member.tag.xid == context.xid && !member.has_ended()? && !reaper::is_reaper(&member, context)?;
         count += usize::from(is_other);
         Ok::<_, ProcessError>(())
     })?;

@@ -72,7 +72,11 @@ pub(super) fn list(ground: &Ground, output: Output) -> Result<(), Failure> {
     }
     output.lines(&answers, |answers, out| {
         let width = answers.iter().map(|answer| answer.context.name.len()).max().unwrap_or(0).max(7);
-        writeln!(out, "{:<width$} {:>5} {:<8} {:<8} {:<8} {:<8} {:>9}", "CONTEXT", "XID", "MODE", "PROC", "ORIGIN", "STATE", "PROCESSES")?;
+        writeln!(
+            out,
+            "{:<width$} {:>5} {:<8} {:<8} {:<8} {:<8} {:>9}",
+            "CONTEXT", "XID", "MODE", "PROC", "ORIGIN", "STATE", "PROCESSES"
+        )?;
         for RunningAnswer { context, state, processes } in answers {
             writeln!(
                 out,
@@ -123,7 +127,11 @@ pub(super) fn show(ground: &Ground, context: &Context, output: Output) -> Result
     };
     output.answer(&answer, |answer, out| {
         let RunningAnswer { context, state, processes } = &answer.running;
-        writeln!(out, "context    {} (xid {}, generation {})", context.name, context.xid, context.generation)?;
+        writeln!(
+            out,
+            "context    {} (xid {}, generation {})",
+            context.name, context.xid, context.generation
+        )?;
         writeln!(out, "mode       {}", context.mode)?;
         writeln!(out, "proc       {}", context.proc)?;
         writeln!(out, "origin     {}", context.origin)?;
@@ -132,7 +140,11 @@ pub(super) fn show(ground: &Ground, context: &Context, output: Output) -> Result
             writeln!(out, "reaper     {reaper}")?;
         }
         writeln!(out, "processes  {processes}")?;
-        if answer.members.is_empty() { Ok(()) } else { writeln!(out).and_then(|()| print_processes(&answer.members, out)) }
+        if answer.members.is_empty() {
+            Ok(())
+        } else {
+            writeln!(out).and_then(|()| print_processes(&answer.members, out))
+        }
     })?;
     Ok(())
 }

@@ -26,7 +26,12 @@ struct Answer {
     refused: Vec<String>,
 }
 
-pub(super) fn run(arguments: &Arguments, policy: &Policy, support: &Support, output: Output) -> CommandResult {
+pub(super) fn run(
+    arguments: &Arguments,
+    policy: &Policy,
+    support: &Support,
+    output: Output,
+) -> CommandResult {
     let store = LiveStore::open_pinned(&Pins::default())?;
     let (old, live) = match &store {
         Some(store) => (rows_of(store, store.epoch()?)?, live_processes(store)?),

@@ -9,9 +9,7 @@ use vs_common::policy_entry::Mode;
 use super::Arguments;
 use crate::cli::processes::{live_processes, stop_contexts};
 use crate::cli::{Failure, exit_code};
-use crate::compile::{
-    Conflict, Known, MapEntries, Rows, compile, keep_orphans, reload_conflicts,
-};
+use crate::compile::{Conflict, Known, MapEntries, Rows, compile, keep_orphans, reload_conflicts};
 use crate::kernel::attach::boot_clock;
 use crate::maps::apply::next_generation;
 use crate::maps::live::LiveStore;
@@ -30,7 +28,7 @@ pub(super) fn wanted(
     let entries = compiled(policy, old, next_generation(store, boot_clock())?)?;
     let mut conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
     if arguments.stop && !conflicts.is_empty() {
-        stop_contexts(store, conflicts.iter().map(|conflict| conflict.context.xid))?;
+        stop_contexts(store, old, conflicts.iter().map(|conflict| conflict.context.xid))?;
         conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
     }
     if conflicts.is_empty() {

@@ -54,7 +54,13 @@ fn contexts(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
         let flags = context.flags.iter().cloned().chain(dying).collect::<Vec<_>>().join(",");
         let line = format!(
             "{:<width$} {:>5} {:<8} {:<8} {:>9} {:>10} {:>5} {flags}",
-            context.name, context.xid, context.mode, context.proc, context.processes, context.suppressed, context.lost
+            context.name,
+            context.xid,
+            context.mode,
+            context.proc,
+            context.processes,
+            context.suppressed,
+            context.lost
         );
         writeln!(out, "{}", line.trim_end())?;
     }

@@ -17,7 +17,6 @@ pub enum CapabilityError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// The kernel said that it did, and did not.

@@ -43,6 +43,10 @@ pub(super) enum ChildError {
         "the process {0} traces vs; whoever traces a process that enters would have a hand in the context and the host: detach it"
     )]
     Traced(i32),
+    #[error("the context is being stopped, and may not have new processes")]
+    Dying,
+    #[error("cannot make a process in the context: {0}; its first process has ended, or there is no memory")]
+    Clone(io::Error),
     #[error(transparent)]
     HostTree(#[from] HostTreeError),
     #[error(transparent)]
@@ -112,7 +116,10 @@ fn report(channel: &Channel, result: Result<(), ChildError>) -> u8 {
 pub(super) fn first(plan: &Plan<'_>, store: &mut dyn Store, channel: &Channel, token: SingleThreaded) -> u8 {
     let result = prepare(plan, store, channel, token).and_then(|()| {
         let second = || report(channel, become_command(plan, channel));
-        let pid = syscall::clone_sibling(token, second).map_err(failed("make a process in the context"))?;
+        let pid = syscall::clone_sibling(token, second).map_err(|cause| match cause.raw_os_error() {
+            Some(libc::EPERM) => ChildError::Dying,
+            _ => ChildError::Clone(cause),
+        })?;
         channel.send(&Message::Born(pid)).map_err(failed("report to the launching vs"))
     });
     report(channel, result)

@@ -53,7 +53,6 @@ pub enum DescriptorError {
         /// 0, 1 or 2.
         number: usize,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
 }

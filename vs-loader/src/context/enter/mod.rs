@@ -48,7 +48,6 @@ pub enum EnterError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// 0, 1 or 2 may not go in.
@@ -164,8 +163,8 @@ fn converse(
         match channel.receive().map_err(failed("listen to the child"))? {
             Some((Message::Terminal, descriptor)) => master = descriptor,
             Some((Message::Tagged, _)) => {
-                let pidfd =
-                    rustix::process::pidfd_open(first, PidfdFlags::empty()).map_err(failed("hold the child"))?;
+                let pidfd = rustix::process::pidfd_open(first, PidfdFlags::empty())
+                    .map_err(failed("hold the child"))?;
                 registry::verify_entering(store, context, pidfd.as_fd())?;
                 channel.send(&Message::Go).map_err(failed("speak to the child"))?;
             }

@@ -22,7 +22,6 @@ pub enum TerminalError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// `/dev/pts/ptmx` is something else.

@@ -17,7 +17,6 @@ pub enum UserError {
         /// The file.
         path: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
 }

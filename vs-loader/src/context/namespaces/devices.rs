@@ -66,7 +66,9 @@ pub(super) fn mount() -> Result<Devices, MountError> {
         attributes,
     )?;
     fresh::attach(terminals.as_fd(), fresh::directory(&directory, "pts")?, "/dev/pts")?;
-    let shared_memory = fresh::filesystem("tmpfs", &[("mode", "1777")], HARMLESS)?;
+    // Programs map code there.
+    let attributes = HARMLESS.difference(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+    let shared_memory = fresh::filesystem("tmpfs", &[("mode", "1777")], attributes)?;
     fresh::attach(shared_memory, fresh::directory(&directory, "shm")?, "/dev/shm")?;
     Ok(Devices { directory, terminals })
 }

@@ -22,7 +22,6 @@ pub(super) const READ_ONLY: MountAttrFlags = HARMLESS.union(MountAttrFlags::MOUN
 pub struct MountError {
     act: &'static str,
     path: String,
-    #[source]
     cause: io::Error,
 }
 
@@ -75,6 +74,8 @@ pub(super) fn filesystem(
 ) -> Result<OwnedFd, MountError> {
     let configure = || -> rustix::io::Result<OwnedFd> {
         let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        // What mount(8) and df(1) show.
+        rustix::mount::fsconfig_set_string(context.as_fd(), "source", kind)?;
         for (key, value) in options {
             rustix::mount::fsconfig_set_string(context.as_fd(), *key, *value)?;
         }

@@ -40,7 +40,6 @@ pub enum NamespaceError {
         /// What was tried.
         act: &'static str,
         /// The kernel's answer.
-        #[source]
         cause: io::Error,
     },
     /// State cannot be kept.

@@ -91,7 +91,10 @@ pub(super) fn restrict(
     devices: BorrowedFd<'_>,
     visibility: Visibility,
 ) -> Result<(), MountError> {
-    for (name, kind, mode) in entries(proc)? {
+    // Listed in an instance that nobody keeps: listing makes a dentry for every process, and one that is there is refused with EPERM by
+    // `hidepid=ptraceable` where one that is not is ENOENT (`fs/proc/base.c:proc_pid_permission`, `proc_pid_lookup`).
+    let listed = fresh::filesystem("proc", &[], HARMLESS)?;
+    for (name, kind, mode) in entries(listed.as_fd())? {
         let path = format!("/proc/{name}");
         match treatment(&name, kind, mode, visibility) {
             Treatment::Left => {}

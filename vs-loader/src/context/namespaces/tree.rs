@@ -196,11 +196,7 @@ struct Own {
 }
 
 /// The first mount that must not be in a context's tree.
-fn first_left(
-    mounts: &[Mount],
-    own: &Own,
-    on_devices: &HashSet<&str>,
-) -> Option<TreeError> {
+fn first_left(mounts: &[Mount], own: &Own, on_devices: &HashSet<&str>) -> Option<TreeError> {
     mounts.iter().find_map(|mount| {
         let is_ours = match mount.filesystem.as_str() {
             "proc" => mount.device == own.proc,
