@@ -88,7 +88,9 @@ impl Archive {
     pub(crate) fn install(&self, packages: &[&str], suite: Option<&str>) -> Result<()> {
         let mut install = self.apt("apt-get");
         install.env("DEBIAN_FRONTEND", "noninteractive");
-        install.args(["--quiet", "--quiet", "--yes", "--no-install-recommends", "install"]);
+        install.args(["--quiet", "--quiet", "--yes", "--no-install-recommends"]);
+        // Rather fail and say so than take away what somebody else needs.
+        install.args(["--no-remove", "install"]);
         if let Some(suite) = suite {
             install.args(["--target-release", suite]);
         }

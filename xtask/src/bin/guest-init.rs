@@ -5,7 +5,8 @@
 //! level is explained where it happens.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -22,22 +23,29 @@ use xtask::wire::job::{self, Job};
 struct Refusal(u8, String);
 
 fn main() {
+    let started = caught(prepare);
+    // Only now: a process that may use ports hands that down to its children, who would pay for it at each switch of tasks.
     let mut channel = match Channel::open() {
         Ok(channel) => channel,
         // Nobody can be told except whoever reads the console; the host reports a lost guest.
         Err(error) => panic!("no access to the port of the host: {error}"),
     };
-    // A panic of init would panic the kernel, which reads like a finding about the kernel.
-    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| run(&mut channel)))
-        .unwrap_or_else(|_| Err(Refusal(125, "guest-init panicked; see the console".to_owned())));
-    channel.send(&match outcome {
+    let ended = started.and_then(|child| caught(|| forward(child, &mut channel)));
+    channel.send(&match ended {
         Ok(status) => Frame::Exited(status),
         Err(Refusal(status, why)) => Frame::Failed(status, why),
     });
     channel.power_off();
 }
 
-fn run(channel: &mut Channel) -> Result<u8, Refusal> {
+/// Runs a step; a panic of the first process would panic the kernel, which reads like a finding about the kernel.
+fn caught<T>(step: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    panic::catch_unwind(panic::AssertUnwindSafe(step))
+        .unwrap_or_else(|_| Err(Refusal(125, "guest-init panicked; see the console".to_owned())))
+}
+
+/// Makes the machine what a command expects, and starts it.
+fn prepare() -> Result<Child, Refusal> {
     let job = fs::read(job::PATH).map_err(|error| setup_failure("reading the job", &error))?;
     let job = Job::decode(&job).map_err(|_| Refusal(125, format!("{} is not a job", job::PATH)))?;
     leave_initial_root().map_err(|error| setup_failure("leaving the initial root", &error))?;
@@ -49,10 +57,7 @@ fn run(channel: &mut Channel) -> Result<u8, Refusal> {
     // Booting quietly is faster; from here on a warning of the kernel is a finding, and the console shows it.
     fs::write("/proc/sys/kernel/printk", "5")
         .map_err(|error| setup_failure("setting the log level", &error))?;
-
-    let mut child = start(&job)?;
-    channel.send(&Frame::Started);
-    forward(&mut child, channel).map_err(|error| setup_failure("forwarding the output", &error))
+    start(&job)
 }
 
 fn setup_failure(what: &str, error: &io::Error) -> Refusal {
@@ -144,29 +149,19 @@ fn start(job: &Job) -> Result<Child, Refusal> {
 }
 
 /// Sends on what the command writes until it has ended, and gives its status.
-///
+fn forward(command: Child, channel: &mut Channel) -> Result<u8, Refusal> {
+    channel.send(&Frame::Started);
+    pump(command, channel).map_err(|error| setup_failure("forwarding the output", &error))
+}
+
 /// Ends with the command and not with the last writer: a daemon it leaves behind may hold the pipes for ever.
-fn forward(child: &mut Child, channel: &mut Channel) -> io::Result<u8> {
-    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+fn pump(mut command: Child, channel: &mut Channel) -> io::Result<u8> {
+    let (Some(mut stdout), Some(mut stderr)) = (command.stdout.take(), command.stderr.take()) else {
         return Err(io::Error::other("the command has no pipes"));
     };
     rustix::io::ioctl_fionbio(&stdout, true)?;
     rustix::io::ioctl_fionbio(&stderr, true)?;
-    let (mut ended, mut end) = io::pipe()?;
-    let command = Pid::from_child(child);
-    // The first process inherits every orphan and has to reap it; waiting in a thread needs no signal handler and no clock.
-    let reaper = thread::spawn(move || -> io::Result<()> {
-        loop {
-            if let Some((pid, status)) = wait(WaitOptions::empty())?
-                && pid == command
-            {
-                let killed = status.terminating_signal().map(|signal| 128 + signal);
-                let status = status.exit_status().or(killed).and_then(|status| u8::try_from(status).ok());
-                end.write_all(&[status.unwrap_or(u8::MAX)])?;
-            }
-        }
-    });
-
+    let mut ended = reap(Pid::from_child(&command))?;
     let mut buffer = vec![0; MAX_PAYLOAD];
     let (mut stdout_open, mut stderr_open) = (true, true);
     loop {
@@ -183,10 +178,28 @@ fn forward(child: &mut Child, channel: &mut Channel) -> io::Result<u8> {
         if has_ended {
             let mut status = [0];
             ended.read_exact(&mut status)?;
-            drop(reaper);
             return Ok(status[0]);
         }
     }
+}
+
+/// Collects the status of every process that ends, as the first process has to, and sends that of `command` down the pipe.
+///
+/// Waiting in a thread of its own needs no signal handler and no clock.
+fn reap(command: Pid) -> io::Result<PipeReader> {
+    let (ended, mut end) = io::pipe()?;
+    thread::spawn(move || -> io::Result<()> {
+        loop {
+            if let Some((pid, status)) = wait(WaitOptions::empty())?
+                && pid == command
+            {
+                let killed = status.terminating_signal().map(|signal| 128 + signal);
+                let status = status.exit_status().or(killed).and_then(|status| u8::try_from(status).ok());
+                end.write_all(&[status.unwrap_or(u8::MAX)])?;
+            }
+        }
+    });
+    Ok(ended)
 }
 
 /// Sends on one piece of output if there is any; false at the end of the stream.
@@ -211,7 +224,7 @@ fn pass(
 struct Channel {
     frames: u16,
     exit: u16,
-    _not_send: std::marker::PhantomData<*const ()>,
+    _not_send: PhantomData<*const ()>,
 }
 
 impl Channel {
@@ -222,7 +235,7 @@ impl Channel {
                 return Err(io::Error::last_os_error());
             }
         }
-        Ok(Self { frames: PORT, exit: EXIT_PORT, _not_send: std::marker::PhantomData })
+        Ok(Self { frames: PORT, exit: EXIT_PORT, _not_send: PhantomData })
     }
 
     /// Sends a frame. The device takes bytes as fast as the host reads them, so nothing can fail or get lost.

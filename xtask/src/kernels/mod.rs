@@ -134,6 +134,24 @@ impl Kernels {
         self.cached(name).with_context(|| format!("kernel {name} vanished from {}", self.cache.display()))
     }
 
+    /// Removes the kernels that no name means any more.
+    pub(crate) fn prune(&self) -> Result<()> {
+        let folder = self.folder();
+        let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+            entries.map(|entry| Ok(entry?.path())).collect()
+        };
+        let names = entries(&folder.join("by-name"))?;
+        let meant: BTreeSet<PathBuf> = names.iter().filter_map(|name| fs::canonicalize(name).ok()).collect();
+        for kernel in entries(&fs::canonicalize(&folder)?)? {
+            if kernel.join("vmlinux").exists() && !meant.contains(&kernel) {
+                eprintln!("removing kernel {}", kernel.file_name().unwrap_or_default().display());
+                fs::remove_dir_all(&kernel).with_context(|| format!("removing {}", kernel.display()))?;
+            }
+        }
+        Ok(())
+    }
+
     fn folder(&self) -> PathBuf {
         self.cache.join("kernels")
     }

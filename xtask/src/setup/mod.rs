@@ -19,7 +19,7 @@ use crate::workspace;
 /// The options of `setup`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Ask the mirror which kernels it has today, and fetch those.
+    /// Ask the mirror which kernels it has today, fetch those, and remove the ones they replace.
     #[arg(long)]
     refresh_kernels: bool,
 }
@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for name in MATRIX {
             eprintln!("{name} is {}", kernels.refresh(name)?.name);
         }
+        kernels.prune()?;
         did_something = true;
     }
     if !did_something {

@@ -60,6 +60,7 @@ fn run(workspace: &Workspace, kernel: &Choice, command: &[String], append: Optio
     machine.memory_mib = MEMORY_MIB;
     machine.timeout = TIMEOUT;
     machine.append.extend(append.map(str::to_owned));
+    say(&format!("  {}", machine.kernel.name));
     let mut summary = None;
     let outcome = machine.run_lines(command, &mut |source, line| {
         // The summary of one kernel would look like that of all.
