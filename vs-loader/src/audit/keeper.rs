@@ -254,10 +254,10 @@ impl Keeper {
         }
     }
 
-    /// What is taken is removed once it is in the sinks. While one of them fails nothing is taken: the spool keeps it over the death of
-    /// this process, the memory in which records wait for a sink does not.
+    /// What is taken is removed once a sink has it; one that fails gets it later, like any other record. While all of them fail nothing is
+    /// taken: the spool keeps it over the death of this process, the memory in which records wait for a sink does not.
     fn empty_spool(&mut self, now: Now) -> Result<(), String> {
-        if self.spool.is_empty() || self.outlets.iter().any(Outlet::is_failing) {
+        if self.spool.is_empty() || self.has_no_sink() {
             return Ok(());
         }
         let Some(taken) = self.spool.take().map_err(|error| error.to_string())? else { return Ok(()) };
@@ -279,11 +279,15 @@ impl Keeper {
                 self.emit(now, Event::SinkFailed(failed));
             }
         }
-        if self.outlets.iter().any(Outlet::is_failing) {
-            // It stays, and is read again when the sinks work: twice in those that took it, missing in none.
+        if self.has_no_sink() {
+            // It stays, and is read again when a sink works: some of it twice then, and none of it missing.
             return Ok(());
         }
         taken.finish().map_err(|error| error.to_string())
+    }
+
+    fn has_no_sink(&self) -> bool {
+        self.outlets.iter().all(Outlet::is_failing)
     }
 
     fn read_along(&mut self) -> Result<(), String> {

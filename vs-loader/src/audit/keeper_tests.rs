@@ -116,6 +116,23 @@ fn the_spool_keeps_what_a_failing_sink_cannot_take() {
 }
 
 #[test]
+fn one_sink_that_works_is_enough_to_empty_the_spool() {
+    let bench = Bench::new();
+    let other = FakeSink::default();
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(bench.sink.clone()), Box::new(other.clone())];
+    let mut keeper = Keeper::new(bench.directory(), Role::Collect, boot(), sinks, "/nowhere");
+    *bench.sink.is_full.borrow_mut() = true;
+    keeper.start(now());
+    bench.enter();
+    keeper.tick(now(), None);
+    assert!(Spool::of(&bench.directory()).is_empty());
+    assert_eq!(other.kinds(), ["collector-start", "sink-failed", "enter"]);
+    *bench.sink.is_full.borrow_mut() = false;
+    keeper.tick(now(), None);
+    assert_eq!(bench.kinds(), ["collector-start", "enter", "sink-recovered"]);
+}
+
+#[test]
 fn damage_and_loss_in_the_spool_are_counted() {
     let bench = Bench::new();
     bench.enter();

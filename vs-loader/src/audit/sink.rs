@@ -7,7 +7,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::control::{SinkFailed, SinkRecovered, cut};
 use super::json;
@@ -182,7 +185,7 @@ impl<W: Write> StreamSink<W> {
     }
 }
 
-impl<W: Write> Sink for StreamSink<W> {
+impl<W: Write + AsFd> Sink for StreamSink<W> {
     fn name(&self) -> String {
         self.name.to_owned()
     }
@@ -192,6 +195,17 @@ impl<W: Write> Sink for StreamSink<W> {
         let written = self.stream.write_all(text.as_bytes()).and_then(|()| self.stream.flush());
         self.is_gone |= written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
         written
+    }
+
+    /// Finds out that the reader left, also while there is nothing to write.
+    fn sync(&mut self) -> io::Result<()> {
+        let mut wait = [PollFd::new(&self.stream, PollFlags::empty())];
+        poll(&mut wait, Some(&Timespec::default()))?;
+        if wait[0].revents().contains(PollFlags::ERR) {
+            self.is_gone = true;
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
     }
 
     fn is_gone(&self) -> bool {
@@ -280,6 +294,16 @@ pub(crate) mod tests {
         let mut sink = StreamSink::new("pipe", writer);
         sink.write(&lines()[0]).unwrap();
         assert!(!sink.is_gone());
+        sink.sync().unwrap();
+        drop(reader);
+        sink.sync().unwrap_err();
+        assert!(sink.is_gone());
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_noticed_by_writing_too() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut sink = StreamSink::new("pipe", writer);
         drop(reader);
         sink.write(&lines()[0]).unwrap_err();
         assert!(sink.is_gone());
