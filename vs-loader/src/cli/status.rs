@@ -21,7 +21,7 @@ use crate::kernel::support::{Refusal, Support};
 use crate::kernel::watch::{HookWatch, State, watch};
 use crate::lock::{Lock, PATIENCE};
 use crate::maps::apply::rows_of;
-use crate::maps::live::LiveStore;
+use crate::maps::live::{LiveStore, OpenError};
 use crate::maps::store::Store;
 
 mod text;
@@ -98,7 +98,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     join_host(&support)?;
     // A load is waited for, so that rows, links and the word belong together; counting goes on without the lock.
     let lock = Lock::shared(PATIENCE)?;
-    let store = LiveStore::open()?;
+    let store = LiveStore::open().map_err(not_loaded)?;
     let epoch = store.epoch()?;
     let rows = rows_of(&store, epoch)?;
     let live = live_processes(&store)?;
@@ -127,6 +127,15 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let answer = Answer { alarms, epoch: epoch.0, layout: LAYOUT_VERSION, policy, hooks, contexts };
     output.answer(&answer, text::print)?;
     Ok(if answer.alarms.is_empty() { exit_code::SUCCESS } else { exit_code::ENFORCEMENT_INCOMPLETE })
+}
+
+/// Where nothing is in force, something may be left all the same, and cost the host its instructions.
+fn not_loaded(error: OpenError) -> Failure {
+    if !matches!(error, OpenError::NotLoaded) || !Pins::default().is_there() {
+        return error.into();
+    }
+    let text = "no policy is loaded, and an interrupted command has left programs or maps that enforce nothing; vs unload removes them";
+    Failure { code: exit_code::NOT_LOADED, error: anyhow!(text) }
 }
 
 /// What is wrong with what should be in force.

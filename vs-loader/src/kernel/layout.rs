@@ -30,7 +30,7 @@ pub enum LayoutError {
     #[error(
         "cannot understand the kernel's type information {VMLINUX}: {0}; this kernel is newer than this vs, update vs"
     )]
-    Malformed(#[from] BtfError),
+    Malformed(BtfError),
     /// A field that a program must read is not there.
     #[error(
         "this kernel's {structure} has no member {member}, which the programs must read; update vs for this kernel"
@@ -44,6 +44,13 @@ pub enum LayoutError {
     /// The release is no version number.
     #[error("cannot tell the kernel's version from the release \"{0}\"")]
     Release(String),
+}
+
+// Not `#[from]`: the message holds the cause's, and whoever prints the chain of causes would print it twice.
+impl From<BtfError> for LayoutError {
+    fn from(cause: BtfError) -> Self {
+        Self::Malformed(cause)
+    }
 }
 
 /// A kernel's version: major and minor.

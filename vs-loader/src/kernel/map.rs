@@ -27,6 +27,14 @@ pub enum MapError {
         /// What they should be.
         expected: [u32; 3],
     },
+    /// The map was made by somebody who needed less.
+    #[error("it has room for {found} elements, not for {expected}")]
+    Capacity {
+        /// Elements that fit.
+        found: u32,
+        /// Elements that must fit.
+        expected: usize,
+    },
 }
 
 /// An open map from `K` to `V`.
@@ -68,6 +76,14 @@ impl<K: Pod + Ord, V: Pod> TypedMap<K, V> {
             return Err(MapError::Shape { found, expected });
         }
         Ok(Self { fd, capacity: info.max_entries, types: PhantomData })
+    }
+
+    /// The same map if so many elements fit.
+    pub(crate) fn with_room_for(self, expected: usize) -> Result<Self, MapError> {
+        if usize::try_from(self.capacity).is_ok_and(|capacity| capacity >= expected) {
+            return Ok(self);
+        }
+        Err(MapError::Capacity { found: self.capacity, expected })
     }
 
     fn call<T>(&self, command: bpf_cmd, key: Option<&K>, value: *const T, flags: u64) -> io::Result<()> {

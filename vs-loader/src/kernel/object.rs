@@ -21,10 +21,10 @@ pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR")
 pub enum ObjectError {
     /// The kernel's types, as aya reads them.
     #[error("cannot read the kernel's type information: {0}")]
-    Btf(#[from] aya::BtfError),
+    Btf(aya::BtfError),
     /// The object or its maps.
     #[error("cannot load the eBPF object: {}", chain(.0))]
-    Object(#[from] aya::EbpfError),
+    Object(aya::EbpfError),
     /// The object has no such program: it and this loader were not built from the same sources.
     #[error("the eBPF object has no program {}; build vs again with `cargo xtask build`", .0.name())]
     NoProgram(Hook),
@@ -109,7 +109,7 @@ impl Source<'_> {
     /// # Errors
     /// The object is not ours, or the kernel refused.
     pub fn load(&self, pins: Option<&Pins>) -> Result<Object, ObjectError> {
-        let btf = Btf::from_sys_fs()?;
+        let btf = Btf::from_sys_fs().map_err(ObjectError::Btf)?;
         let mut loader = EbpfLoader::new();
         // aya has no type for task storage; we only need its descriptor.
         loader.btf(Some(&btf)).allow_unsupported_maps();
@@ -125,7 +125,7 @@ impl Source<'_> {
                 loader.map_pin_path(name, pins.map(name));
             }
         }
-        Ok(Object { ebpf: loader.load(self.bytes)?, btf })
+        Ok(Object { ebpf: loader.load(self.bytes).map_err(ObjectError::Object)?, btf })
     }
 }
 

@@ -120,7 +120,10 @@ impl LiveStore {
             contexts: typed(&open, map_name::CONTEXTS, BPF_MAP_TYPE_HASH)?,
             states: typed(&open, map_name::CONTEXT_STATES, BPF_MAP_TYPE_HASH)?,
             epochs: typed(&open, map_name::EPOCHS, BPF_MAP_TYPE_HASH)?,
-            counters: typed(&open, map_name::HOOK_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY)?,
+            // One counter per hook that the vs knew that made it.
+            counters: typed(&open, map_name::HOOK_COUNTERS, BPF_MAP_TYPE_PERCPU_ARRAY)?
+                .with_room_for(Hook::COUNT)
+                .map_err(|cause| OpenError::Foreign { map: map_name::HOOK_COUNTERS, cause })?,
             aggregates: typed(&open, map_name::AGGREGATES, BPF_MAP_TYPE_HASH)?,
         })
     }
