@@ -1,8 +1,9 @@
 //! The first process of a context with a PID namespace.
 //!
-//! A PID namespace lives as long as its process 1, and processes whose parents end become that one's children. Ours is a program of some
-//! hundred bytes (`vs-loader/reaper/main.rs`) that does nothing but wait for them. It runs from sealed memory, so that `/proc/1/exe` inside is no
-//! file of the host's, with the tag and the capabilities of any other process of the context: the context may kill it, and is stopped then.
+//! A PID namespace lives as long as its process 1, and processes whose parents end become that one's children. Ours is a
+//! program of some hundred bytes (`vs-loader/reaper/main.rs`) that does nothing but wait for them. It runs from sealed memory,
+//! so that `/proc/1/exe` inside is no file of the host's, with the tag and the capabilities of any other process of the
+//! context: the context may kill it, and is stopped then.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -94,7 +95,8 @@ pub fn search(store: &dyn Store, context: &Context) -> Result<Option<Member>, Pr
     Ok(found)
 }
 
-/// Whether a process is a context's reaper. Nobody in a context can make a PID namespace, so that there is one first process in it.
+/// Whether a process is a context's reaper. Nobody in a context can make a PID namespace, so that there is one first process in
+/// it.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -256,8 +258,8 @@ fn become_reaper(
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(unable("hold this process"))?;
     store.set_task_tag(own.as_fd(), context.entering_tag())?;
-    // SAFETY: what is closed is the store's, the locks' and the parent's; this process uses none of them again and leaves by `_exit` or
-    // `execve`, never by dropping them.
+    // SAFETY: what is closed is the store's, the locks' and the parent's; this process uses none of them again and leaves by
+    // `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(unable("close the host's descriptors"))?;
     let program = sealed::seal(NAME, &mut &*PROGRAM)?;
@@ -291,13 +293,12 @@ mod tests {
             assert!(reaper.try_wait().unwrap().is_none(), "it has ended");
             sleep(Duration::from_millis(1));
         }
-        // It blocks the two signals right after it has taken its name.
-        let blocked = |signals: u64| {
+        // It sleeps nowhere but where it waits for the two signals, which it has blocked by then.
+        let state = || {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
-            u64::from_str_radix(mask, 16).unwrap() & signals == signals
+            processes::Status::parse(&status).unwrap().state
         };
-        while !blocked(1 << 14 | 1 << 16) {
+        while state() != 'S' {
             sleep(Duration::from_millis(1));
         }
         rustix::process::kill_process(pid, Signal::TERM).unwrap();
