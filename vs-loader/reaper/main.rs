@@ -1,10 +1,11 @@
 //! vs-reaper: process 1 of a context with a PID namespace.
 //!
-//! It waits for every process whose parent has ended, and for SIGTERM from the host: then it ends, and the kernel ends all others of the
-//! namespace with it (`kernel/pid_namespace.c:zap_pid_ns_processes`). SIGTERM from inside changes nothing, like any other signal: process 1
-//! gets only those that it has a handler for, or that come from an ancestor namespace.
+//! It waits for every process whose parent has ended, and for SIGTERM from the host: then it ends, and the kernel ends all
+//! others of the namespace with it (`kernel/pid_namespace.c:zap_pid_ns_processes`). SIGTERM from inside changes nothing, like
+//! any other signal: process 1 gets only those that it has a handler for, or that come from an ancestor namespace.
 //!
-//! Without a standard library, because it is in memory once for each running context. Compiled by `build.rs` and embedded into `vs`.
+//! Without a standard library, because it is in memory once for each running context. Compiled by `build.rs` and embedded into
+//! `vs`.
 #![no_std]
 #![no_main]
 
@@ -88,8 +89,8 @@ const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// The kernel starts here, with the stack aligned to 16 bytes, as if for a call that is yet to be made: the compiler counts on a return
-/// address above (System V ABI, 3.4.1), and stores whole vectors by it.
+/// The kernel starts here, with the stack aligned to 16 bytes, as if for a call that is yet to be made: the compiler counts on
+/// a return address above (System V ABI, 3.4.1), and stores whole vectors by it.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
@@ -112,7 +113,8 @@ extern "C" fn reap() -> ! {
     // SAFETY: the name ends in a zero and has less than 16 bytes; the set has the 8 bytes that the kernel is told of.
     unsafe {
         call(number::PRCTL, PR_SET_NAME, c"vs-reaper".as_ptr() as usize, 0, 0);
-        // Blocked signals are kept for process 1 even where the default would be to ignore them (`kernel/signal.c:sig_ignored`).
+        // Blocked signals are kept for process 1 even where the default would be to ignore them
+        // (`kernel/signal.c:sig_ignored`).
         call(number::SIGPROCMASK, SIG_BLOCK, set, 0, size_of::<u64>());
     }
     loop {

@@ -39,7 +39,7 @@ fn try_run(arguments: Arguments) -> CommandResult {
     let context = registry::find(&ground.store, &Selector::Name(arguments.context))?;
     let mut is_running = false;
     processes::for_each_member(&ground.store, |member| {
-        is_running = is_running || (context.has(&member.tag) && !member.has_ended()?);
+        is_running = is_running || context.has(&member.tag);
         Ok::<_, ProcessError>(())
     })?;
     if !is_running {

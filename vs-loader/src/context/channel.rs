@@ -1,8 +1,8 @@
 //! What a launching `vs` and the processes it makes say to each other until they have executed their programs.
 //!
-//! A stream socket with messages of one size. Both ends are close-on-exec, so that a successful `execve` is told by the end of the
-//! stream. A stream, because the kernel asks nobody about a message on a connected one (`unix_stream_sendmsg`), and the child is a
-//! guest when it sends its last ones.
+//! A stream socket with messages of one size. Both ends are close-on-exec, so that a successful `execve` is told by the end of
+//! the stream. A stream, because the kernel asks nobody about a message on a connected one (`unix_stream_sendmsg`), and the
+//! child is a guest when it sends its last ones.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -138,8 +138,8 @@ impl Channel {
     /// # Safety
     /// This process must not use the channel afterwards, nor drop it: it must leave by `_exit` or `execve`.
     pub(super) unsafe fn close_copy(&self) {
-        // SAFETY: the descriptor is this channel's, and by our own caller's promise nobody uses or closes it again. An error of close(2)
-        // leaves nothing to be done.
+        // SAFETY: the descriptor is this channel's, and by our own caller's promise nobody uses or closes it again. An error of
+        // close(2) leaves nothing to be done.
         unsafe { libc::close(self.number()) };
     }
 

@@ -1,7 +1,7 @@
 //! Contexts that no policy file names: their rows.
 //!
-//! They get the lowest free number of the upper range and a name of their own. A number may come again, a generation never: what is left of an
-//! earlier context of that number belongs to nobody.
+//! They get the lowest free number of the upper range and a name of their own. A number may come again, a generation never:
+//! what is left of an earlier context of that number belongs to nobody.
 
 use std::str::FromStr;
 

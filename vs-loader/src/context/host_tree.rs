@@ -1,7 +1,8 @@
 //! The host's mount tree: that of process 1, seen from its root.
 //!
-//! State and the trees of contexts must not depend on where the administrator happens to stand: a service with `PrivateTmp=`, a shell
-//! in a chroot. Whoever works on them moves here first; a `plain` context, which lives where its caller lives, is led back.
+//! State and the trees of contexts must not depend on where the administrator happens to stand: a service with `PrivateTmp=`, a
+//! shell in a chroot. Whoever works on them moves here first; a `plain` context, which lives where its caller lives, is led
+//! back.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,9 +1,9 @@
 //! Contexts: which there are, which processes are in them, and how one gets in and is stopped.
 //!
-//! The rows of the epoch in force say which contexts there are ([`registry`]), tags on processes who is in them ([`processes`]); nothing
-//! else is believed. [`enter`] puts a process in, [`namespaces`] gives a context its own view of files and processes, [`reaper`] is the
-//! first process of one with a PID namespace, [`stop`] ends it. [`state`] holds what has to lie somewhere: locks and namespaces that stay alive
-//! without a process.
+//! The rows of the epoch in force say which contexts there are ([`registry`]), tags on processes who is in them
+//! ([`processes`]); nothing else is believed. [`enter`] puts a process in, [`namespaces`] gives a context its own view of files
+//! and processes, [`reaper`] is the first process of one with a PID namespace, [`stop`] ends it. [`state`] holds what has to
+//! lie somewhere: locks and namespaces that stay alive without a process.
 
 mod channel;
 pub mod create;

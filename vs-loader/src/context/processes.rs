@@ -1,7 +1,7 @@
 //! The processes of contexts, found by looking at every process's tag.
 //!
-//! There is no list of members to go stale. A process is held by a pidfd from the moment it was found, so that its number cannot be given to
-//! another between two looks; one that ends meanwhile is left out.
+//! There is no list of members to go stale. A process is held by a pidfd from the moment it was found, so that its number
+//! cannot be given to another between two looks; one that ends meanwhile is left out.
 
 use std::fs;
 use std::io;
@@ -41,7 +41,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// The process with this number, if it is in a context.
+    /// The process with this number, if it is in a context and has not ended. One that nobody has waited for yet has its number
+    /// and its tag still, and can do nothing any more.
     ///
     /// # Errors
     /// The kernel refused for another reason than that there is no such process.
@@ -56,11 +57,13 @@ impl Member {
                 cause: cause.into(),
             })?,
         };
-        match store.task_tag(pidfd.as_fd()) {
-            Ok(tag) => Ok(tag.map(|tag| Self { pid, pidfd, tag })),
-            Err(error) if error.cause.raw_os_error() == Some(libc::ESRCH) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let tag = match store.task_tag(pidfd.as_fd()) {
+            Err(error) if error.cause.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            result => result?,
+        };
+        let Some(tag) = tag else { return Ok(None) };
+        let member = Self { pid, pidfd, tag };
+        if member.has_ended()? { Ok(None) } else { Ok(Some(member)) }
     }
 
     /// Whether it has ended, though its parent may not have asked how. A process lives while one of its threads does.

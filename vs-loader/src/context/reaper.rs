@@ -1,8 +1,9 @@
 //! The first process of a context with a PID namespace.
 //!
-//! A PID namespace lives as long as its process 1, and processes whose parents end become that one's children. Ours is a program of some
-//! hundred bytes (`vs-loader/reaper/main.rs`) that does nothing but wait for them. It runs from sealed memory, so that `/proc/1/exe` inside is no
-//! file of the host's, with the tag and the capabilities of any other process of the context: the context may kill it, and is stopped then.
+//! A PID namespace lives as long as its process 1, and processes whose parents end become that one's children. Ours is a
+//! program of some hundred bytes (`vs-loader/reaper/main.rs`) that does nothing but wait for them. It runs from sealed memory,
+//! so that `/proc/1/exe` inside is no file of the host's, with the tag and the capabilities of any other process of the
+//! context: the context may kill it, and is stopped then.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -94,7 +95,8 @@ pub fn search(store: &dyn Store, context: &Context) -> Result<Option<Member>, Pr
     Ok(found)
 }
 
-/// Whether a process is a context's reaper. Nobody in a context can make a PID namespace, so that there is one first process in it.
+/// Whether a process is a context's reaper. Nobody in a context can make a PID namespace, so that there is one first process in
+/// it.
 ///
 /// # Errors
 /// `/proc` cannot be read.
@@ -256,8 +258,8 @@ fn become_reaper(
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(unable("hold this process"))?;
     store.set_task_tag(own.as_fd(), context.entering_tag())?;
-    // SAFETY: what is closed is the store's, the locks' and the parent's; this process uses none of them again and leaves by `_exit` or
-    // `execve`, never by dropping them.
+    // SAFETY: what is closed is the store's, the locks' and the parent's; this process uses none of them again and leaves by
+    // `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(unable("close the host's descriptors"))?;
     let program = sealed::seal(NAME, &mut &*PROGRAM)?;
@@ -272,8 +274,34 @@ fn become_reaper(
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+
+    /// Not as process 1 here, so that who sends SIGTERM is always in its namespace; as process 1 it is tried in a context.
+    #[test]
+    fn the_program_runs_under_its_name_and_does_not_end_for_a_sigterm_from_inside() {
+        let program = sealed::seal(NAME, &mut &*PROGRAM).unwrap();
+        let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&program));
+        let mut reaper = Command::new(path).arg0(NAME).spawn().unwrap();
+        let pid = i32::try_from(reaper.id()).ok().and_then(processes::pid).unwrap();
+        let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        while comm() != "vs-reaper\n" {
+            assert!(reaper.try_wait().unwrap().is_none(), "it has ended");
+            sleep(Duration::from_millis(1));
+        }
+        // It sleeps nowhere but where it waits for the two signals, which it has blocked by then.
+        let state = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            processes::Status::parse(&status).unwrap().state
+        };
+        while state() != 'S' {
+            sleep(Duration::from_millis(1));
+        }
+        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        sleep(Duration::from_millis(50));
+        assert!(reaper.try_wait().unwrap().is_none(), "it has ended");
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+        reaper.wait().unwrap();
+    }
 
     #[test]
     fn the_program_is_a_small_static_executable() {

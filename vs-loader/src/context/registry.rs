@@ -198,8 +198,8 @@ pub fn check_enterable(store: &dyn Store, context: &Context) -> Result<(), Regis
     Ok(())
 }
 
-/// Reads the tag of a process that is entering back from the kernel, and looks once more whether the context may be entered: from here on
-/// whoever stops it finds the process.
+/// Reads the tag of a process that is entering back from the kernel, and looks once more whether the context may be entered:
+/// from here on whoever stops it finds the process.
 ///
 /// # Errors
 /// The tag is another, the context is not to be entered any more, or the maps cannot be read.

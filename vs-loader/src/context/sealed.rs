@@ -1,8 +1,8 @@
 //! Programs that a context may see the executable of: they run from sealed memory, never from one of the host's files.
 //!
-//! Between the fork and the exec of a process that enters, `/proc/PID/exe` is the launching `vs`, and a command that is a script with the
-//! interpreter `/proc/self/exe` makes the guest execute it. Were that the host's file, a guest's root could wait for it to end and write
-//! to it (CVE-2019-5736). A memfd with all seals can be read and nothing else.
+//! Between the fork and the exec of a process that enters, `/proc/PID/exe` is the launching `vs`, and a command that is a
+//! script with the interpreter `/proc/self/exe` makes the guest execute it. Were that the host's file, a guest's root could
+//! wait for it to end and write to it (CVE-2019-5736). A memfd with all seals can be read and nothing else.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -62,8 +62,8 @@ fn is_sealed(file: &File) -> bool {
     rustix::fs::fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS))
 }
 
-/// Sees to it that this process runs from sealed memory: if it does not yet, it executes a sealed copy of itself with the same arguments
-/// and environment, and does not return.
+/// Sees to it that this process runs from sealed memory: if it does not yet, it executes a sealed copy of itself with the same
+/// arguments and environment, and does not return.
 ///
 /// # Errors
 /// The kernel refused.

@@ -1,16 +1,19 @@
 //! `/run/vs/contexts`: the files that keep the namespaces of contexts alive.
 //!
-//! Nothing here is the truth about what runs: that is in the maps and in the tags of processes, and whatever is missing here is found or
-//! made again from them. The directory is a tmpfs of its own whose mount is private, because the kernel refuses to keep a mount namespace
-//! alive on a mount that spreads to others.
+//! Nothing here is the truth about what runs: that is in the maps and in the tags of processes, and whatever is missing here is
+//! found or made again from them. The directory is a tmpfs of its own whose mount is private, because the kernel refuses to
+//! keep a mount namespace alive on a mount that spreads to others.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
@@ -53,8 +56,8 @@ pub struct ContextLock {
 
 impl Drop for ContextLock {
     fn drop(&mut self) {
-        // Closing would release it only with the last copy of the descriptor, and a forked child has one. Unlocking cannot fail for a
-        // descriptor that was locked; if it did, the close that follows is what is left to do.
+        // Closing would release it only with the last copy of the descriptor, and a forked child has one. Unlocking cannot fail
+        // for a descriptor that was locked; if it did, the close that follows is what is left to do.
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
@@ -88,6 +91,25 @@ impl StateDirectory {
         rustix::mount::mount_change(link_of(&root), MountPropagationFlags::PRIVATE)
             .map_err(at("make private the mount on", STATE_DIRECTORY))?;
         Ok(Self { root })
+    }
+
+    /// Removes what was kept of contexts that are not among `known`: the policy that named them is no longer in force. Whoever calls holds
+    /// the lock over what is loaded, in either way.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn forget_others(&self, known: &BTreeSet<&str>) -> Result<(), StateError> {
+        let listing = Dir::read_from(&self.root).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        for entry in listing.map_err(at("list", STATE_DIRECTORY))? {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if entry.file_type() == FileType::Directory
+                && ![".", ".."].contains(&name)
+                && !known.contains(name)
+            {
+                self.context(name)?.remove()?;
+            }
+        }
+        Ok(())
     }
 
     /// The directory of a context, made if it is not there.
@@ -294,52 +316,50 @@ fn link_of(file: &impl AsFd) -> String {
 }
 
 #[cfg(test)]
+impl StateDirectory {
+    /// One for tests, without a mount of its own: it cannot keep namespaces.
+    pub(super) fn at(path: &std::path::Path) -> Self {
+        Self { root: rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn directory() -> (PathBuf, OwnedFd) {
-        let path = std::env::temp_dir().join(format!(
-            "vs-state-{}-{:?}",
-            std::process::id(),
-            thread::current().id()
-        ));
-        std::fs::create_dir_all(&path).unwrap();
-        let directory = open_directory(CWD, path.to_str().unwrap()).unwrap();
-        (path, directory)
-    }
-
-    fn context(path: &std::path::Path, directory: OwnedFd) -> ContextDirectory {
-        ContextDirectory {
-            parent: open_readable(&directory).unwrap(),
-            directory,
-            name: "x".into(),
-            path: path.to_owned(),
-        }
-    }
-
     #[test]
     fn one_command_at_a_time_starts_a_context() {
-        let (path, directory) = directory();
-        let context = context(&path, directory);
+        let folder = tempfile::tempdir().unwrap();
+        let context = StateDirectory::at(folder.path()).context("x").unwrap();
         let first = context.lock(Duration::ZERO).unwrap();
         assert!(matches!(context.lock(Duration::ZERO), Err(StateError::Busy(_))));
         drop(first);
         context.lock(Duration::ZERO).unwrap();
-        std::fs::remove_dir(path).unwrap();
+    }
+
+    #[test]
+    fn what_no_policy_names_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDirectory::at(folder.path());
+        for name in ["kept", "gone"] {
+            state.context(name).unwrap().put_number(GENERATION, 1).unwrap();
+        }
+        state.forget_others(&BTreeSet::from(["kept"])).unwrap();
+        assert!(folder.path().join("kept").exists() && !folder.path().join("gone").exists());
     }
 
     #[test]
     fn numbers_are_kept_and_nonsense_is_nothing() {
-        let (path, directory) = directory();
-        let context = context(&path, directory);
+        let folder = tempfile::tempdir().unwrap();
+        let context = StateDirectory::at(folder.path()).context("x").unwrap();
         assert_eq!(context.number(REAPER).unwrap(), None);
         context.put_number(REAPER, 4711).unwrap();
         context.put_number(REAPER, 12).unwrap();
         assert_eq!(context.number(REAPER).unwrap(), Some(12));
-        std::fs::write(path.join(REAPER), "12x").unwrap();
+        std::fs::write(folder.path().join("x").join(REAPER), "12x").unwrap();
         assert_eq!(context.number(REAPER).unwrap(), None);
-        std::fs::write(path.join("mnt"), "").unwrap();
+        std::fs::write(folder.path().join("x/mnt"), "").unwrap();
         assert!(context.pinned(Pin::Mount).unwrap().is_none(), "an ordinary file is no namespace");
-        std::fs::remove_dir_all(path).unwrap();
+        assert!(context.remove().is_ok() && !folder.path().join("x").exists());
     }
 }

@@ -1,8 +1,8 @@
 //! Stopping a context: no process of it is left afterwards.
 //!
-//! First the context is marked as dying, so that no process of it can fork; then everything with its tag is killed, until a look at all
-//! processes finds none. Without the mark a process that forks faster than it is found would never be caught. The mark goes when the last
-//! process is gone: a later start is a new beginning.
+//! First the context is marked as dying, so that no process of it can fork; then everything with its tag is killed, until a
+//! look at all processes finds none. Without the mark a process that forks faster than it is found would never be caught. The
+//! mark goes when the last process is gone: a later start is a new beginning.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -57,8 +57,9 @@ pub enum StopError {
     },
 }
 
-/// Stops a context: ends all processes with its xid, of whatever generation, and lets its namespaces go. Returns how many processes were
-/// killed. `name` is the context's, if a row of the epoch in force gives it one. The caller holds the exclusive lock.
+/// Stops a context: ends all processes with its xid, of whatever generation, and lets its namespaces go. Returns how many
+/// processes were killed. `name` is the context's, if a row of the epoch in force gives it one. The caller holds the exclusive
+/// lock.
 ///
 /// # Errors
 /// A step failed. The context stays marked as dying then, and another stop takes it up.
@@ -84,8 +85,9 @@ pub fn stop(
     Ok(killed)
 }
 
-/// Marks a context as dying, or takes the mark away. What a program adds to a counter between the read and the write is not counted: the
-/// map has no finer write. That is the moment in which a context begins to die, or has no process left that could be denied anything.
+/// Marks a context as dying, or takes the mark away. What a program adds to a counter between the read and the write is not
+/// counted: the map has no finer write. That is the moment in which a context begins to die, or has no process left that could
+/// be denied anything.
 fn mark(store: &mut dyn Store, xid: Xid, state: ContextState, is_dying: u32) -> Result<(), StoreError> {
     store.put_context_state(xid, &ContextState { is_dying, ..state })
 }
@@ -97,7 +99,7 @@ fn end_all(store: &dyn Store, xid: Xid, patience: Duration) -> Result<usize, Sto
     loop {
         let mut held = Vec::new();
         processes::for_each_member(store, |member| {
-            if member.tag.xid == xid && held.len() < HELD && !member.has_ended()? {
+            if member.tag.xid == xid && held.len() < HELD {
                 kill(&member)?;
                 held.push(member);
             }
@@ -142,5 +144,62 @@ fn await_end(member: &Member, deadline: Instant) -> Result<bool, StopError> {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command};
+
+    use vs_common::context::Tag;
+    use vs_common::id::Generation;
+    use vs_common::map_name;
+
+    use super::*;
+    use crate::maps::fake::{FakeStore, Plan};
+
+    const XID: Xid = Xid(100);
+
+    /// A store with the state of one context, and a process with its tag.
+    fn running() -> (FakeStore, Child) {
+        let mut store = FakeStore::new();
+        store
+            .states
+            .insert(XID, ContextState { generation: Generation(7), lost: 3, ..ContextState::default() });
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let tag = Tag { xid: XID, lifecycle: 0, generation: Generation(7) };
+        store.tags.insert(i32::try_from(child.id()).unwrap(), tag);
+        (store, child)
+    }
+
+    #[test]
+    fn its_processes_are_killed_and_the_state_is_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, mut child) = running();
+        let before = store.states[&XID];
+        let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+        let state = StateDirectory::at(folder.path());
+        assert_eq!(stop(&mut store, &state, XID, Some("web"), PATIENCE).unwrap(), 1);
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        assert_eq!(store.states[&XID], before);
+        assert!(!folder.path().join("web").exists());
+        assert!(other.try_wait().unwrap().is_none(), "a process without the tag was killed");
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_stop_that_fails_leaves_the_context_dying() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, mut child) = running();
+        store.faults.set(Plan::FailEvery(map_name::TASKS, "read"));
+        let stopped = stop(&mut store, &StateDirectory::at(folder.path()), XID, None, PATIENCE);
+        assert!(matches!(stopped, Err(StopError::Process(_))));
+        assert_eq!(store.states[&XID].is_dying, 1);
+        store.faults.set(Plan::Sound);
+        stop(&mut store, &StateDirectory::at(folder.path()), XID, None, PATIENCE).unwrap();
+        assert_eq!(store.states[&XID].is_dying, 0);
+        child.wait().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The system calls behind entry that no crate wraps, each as a function that is safe to call, or that says when it is not.
 //!
-//! A process that forks here has one thread: [`SingleThreaded`] is the proof, and [`fork`] asks for it. What runs between `fork` and
-//! `execve` in the child may then allocate and lock like any other code.
+//! A process that forks here has one thread: [`SingleThreaded`] is the proof, and [`fork`] asks for it. What runs between
+//! `fork` and `execve` in the child may then allocate and lock like any other code.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
@@ -67,8 +67,8 @@ fn positive(number: libc::c_long) -> io::Result<Pid> {
 /// # Errors
 /// The kernel refused.
 pub(super) fn fork(_: SingleThreaded, child: impl FnOnce() -> u8) -> io::Result<Pid> {
-    // SAFETY: this process has one thread (the token), so no lock is held by a thread that the child does not have, and the child may
-    // run any code. It leaves only through `_exit` or `execve`.
+    // SAFETY: this process has one thread (the token), so no lock is held by a thread that the child does not have, and the
+    // child may run any code. It leaves only through `_exit` or `execve`.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => run_to_the_end(child),
@@ -76,15 +76,16 @@ pub(super) fn fork(_: SingleThreaded, child: impl FnOnce() -> u8) -> io::Result<
     }
 }
 
-/// Makes a sibling: a child of this process's own parent, which alone can wait for it. Its PID namespace is the one that this process
-/// chose for its children.
+/// Makes a sibling: a child of this process's own parent, which alone can wait for it. Its PID namespace is the one that this
+/// process chose for its children.
 ///
 /// # Errors
 /// The kernel refused: `ENOMEM` where the PID namespace has lost its first process, `EPERM` where the context is being stopped.
 pub(super) fn clone_sibling(_: SingleThreaded, child: impl FnOnce() -> u8) -> io::Result<Pid> {
     let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
-    // SAFETY: without CLONE_VM the child gets a copy of this memory and stack, as with fork; the zeros are the stack (same), and the
-    // unused places for thread ids and thread-local storage, in whatever order the architecture takes them. One thread, as above.
+    // SAFETY: without CLONE_VM the child gets a copy of this memory and stack, as with fork; the zeros are the stack (same),
+    // and the unused places for thread ids and thread-local storage, in whatever order the architecture takes them. One thread,
+    // as above.
     match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
         -1 => Err(io::Error::last_os_error()),
         0 => run_to_the_end(child),
@@ -98,7 +99,8 @@ pub(super) fn clone_sibling(_: SingleThreaded, child: impl FnOnce() -> u8) -> io
 /// The kernel refused.
 pub(super) fn unshare(_: SingleThreaded, flags: UnshareFlags) -> io::Result<()> {
     debug_assert!(!flags.contains(UnshareFlags::FILES), "descriptors must stay shared by all threads");
-    // SAFETY: rustix asks that no thread loses sight of another's descriptors: there is one thread, and FILES is not among the flags.
+    // SAFETY: rustix asks that no thread loses sight of another's descriptors: there is one thread, and FILES is not among the
+    // flags.
     Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
 }
 

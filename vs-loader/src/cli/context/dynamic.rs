@@ -180,8 +180,7 @@ fn same(store: &dyn Store, context: &Context) -> Result<(), Failure> {
 fn count_commands(store: &dyn Store, context: &Context) -> Result<usize, ProcessError> {
     let mut count = 0;
     processes::for_each_member(store, |member| {
-        let is_other =
-            member.tag.xid == context.xid && !member.has_ended()? && !reaper::is_reaper(&member, context)?;
+        let is_other = member.tag.xid == context.xid && !reaper::is_reaper(&member, context)?;
         count += usize::from(is_other);
         Ok::<_, ProcessError>(())
     })?;

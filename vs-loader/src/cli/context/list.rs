@@ -62,7 +62,7 @@ struct RunningAnswer {
 pub(super) fn list(ground: &Ground, output: Output) -> Result<(), Failure> {
     let mut counts: BTreeMap<Xid, usize> = BTreeMap::new();
     processes::for_each_member(&ground.store, |member| {
-        *counts.entry(member.tag.xid).or_default() += usize::from(!member.has_ended()?);
+        *counts.entry(member.tag.xid).or_default() += 1;
         Ok::<_, ProcessError>(())
     })?;
     let mut answers = Vec::new();

@@ -1,7 +1,7 @@
 //! The real drop: what no hook can give back.
 //!
-//! All five sets end as [`vs_common::capability::SAFE`] or less, and are read back. `no_new_privs` is not set: setuid programs inside are
-//! wanted, and the bounding set holds them as well. Supplementary to the `capable` hook, not instead of it.
+//! All five sets end as [`vs_common::capability::SAFE`] or less, and are read back. `no_new_privs` is not set: setuid programs
+//! inside are wanted, and the bounding set holds them as well. Supplementary to the `capable` hook, not instead of it.
 
 use std::io;
 

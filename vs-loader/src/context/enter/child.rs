@@ -1,10 +1,10 @@
 //! The two steps of entering, each a process.
 //!
-//! The first is a child of the launching `vs`, in the host's PID namespace, where nobody in the context can see it. It joins the
-//! namespaces, makes the terminal, tags itself, closes what is the host's and drops its capabilities; then its parent verifies the tag. The
-//! second is its sibling and is born in the context's PID namespace: with the tag inherited in `task_alloc`, entering, and with nothing left
-//! of the host's but its memory, which nobody may look at until `execve` has replaced it. There is no instant at which the context could see a
-//! process with the host's power.
+//! The first is a child of the launching `vs`, in the host's PID namespace, where nobody in the context can see it. It joins
+//! the namespaces, makes the terminal, tags itself, closes what is the host's and drops its capabilities; then its parent
+//! verifies the tag. The second is its sibling and is born in the context's PID namespace: with the tag inherited in
+//! `task_alloc`, entering, and with nothing left of the host's but its memory, which nobody may look at until `execve` has
+//! replaced it. There is no instant at which the context could see a process with the host's power.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -143,8 +143,8 @@ fn prepare(
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(failed("hold this process"))?;
     store.set_task_tag(own.as_fd(), plan.tag)?;
-    // SAFETY: what is closed is the store's, the locks', the namespaces' and the parent's end of the channel; this process uses none of them
-    // again and leaves by `_exit` or `execve`, never by dropping them.
+    // SAFETY: what is closed is the store's, the locks', the namespaces' and the parent's end of the channel; this process uses
+    // none of them again and leaves by `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(failed("close the host's descriptors"))?;
     capabilities::drop_to_safe()?;

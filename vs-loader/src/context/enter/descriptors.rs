@@ -1,8 +1,8 @@
 //! Which of the descriptors 0, 1 and 2 may go into a context.
 //!
-//! They are the only ones that do. Allowed is what carries bytes: a file, a pipe, a socket, a harmless device. A terminal is replaced by one
-//! of the context's own. Whatever else is refused: a directory or an `O_PATH` descriptor leads back into the host's tree, a
-//! namespace, a pidfd or a bpf object is power itself, and of what nobody thought of, nobody knows.
+//! They are the only ones that do. Allowed is what carries bytes: a file, a pipe, a socket, a harmless device. A terminal is
+//! replaced by one of the context's own. Whatever else is refused: a directory or an `O_PATH` descriptor leads back into the
+//! host's tree, a namespace, a pidfd or a bpf object is power itself, and of what nobody thought of, nobody knows.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -58,8 +58,8 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// What is handed on of the caller's, what belongs to the user, and what was asked for, the later over the earlier. A setting without a
-    /// value whose variable the caller does not have sets nothing.
+    /// What is handed on of the caller's, what belongs to the user, and what was asked for, the later over the earlier. A
+    /// setting without a value whose variable the caller does not have sets nothing.
     pub fn new(
         callers: impl IntoIterator<Item = (OsString, OsString)>,
         user: &User,

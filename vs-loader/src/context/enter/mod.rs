@@ -1,8 +1,8 @@
 //! How a process gets into a context, and is waited for.
 //!
-//! The order of things is the protection: nothing of the host's is handed on that was not looked at ([`descriptors`]), the child has its
-//! tag before the context can see it ([`child`]), the tag is verified by the launching `vs`, which alone can still read the maps, and only
-//! then is a process made that the context sees.
+//! The order of things is the protection: nothing of the host's is handed on that was not looked at ([`descriptors`]), the
+//! child has its tag before the context can see it ([`child`]), the tag is verified by the launching `vs`, which alone can
+//! still read the maps, and only then is a process made that the context sees.
 
 pub mod capabilities;
 mod child;
@@ -90,8 +90,8 @@ pub struct Request {
     pub environment: Environment,
 }
 
-/// Puts a command into a context, whose namespaces are made if it is not running. `origin` is where the caller stood before it joined the
-/// host's mount tree.
+/// Puts a command into a context, whose namespaces are made if it is not running. `origin` is where the caller stood before it
+/// joined the host's mount tree.
 ///
 /// # Errors
 /// Nothing was executed. A context that was started for it stays started.
@@ -128,8 +128,8 @@ pub fn enter(
     drop(theirs);
     let conversation = converse(store, context, first, &ours);
     if conversation.is_err() {
-        // It may be waiting for a word that will not come. It is this process's child, so the number is still its own; if it has ended,
-        // there is nothing to kill.
+        // It may be waiting for a word that will not come. It is this process's child, so the number is still its own; if it
+        // has ended, there is nothing to kill.
         let _ = rustix::process::kill_process(first, Signal::KILL);
     }
     wait_for(first)?;

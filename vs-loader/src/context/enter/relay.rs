@@ -14,8 +14,8 @@ use crate::context::channel::{Channel, FailureKind, Message};
 /// Bytes that are copied at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// Chunks that are still copied when the command has ended: more than a terminal's buffers hold, and an end where a process that was left
-/// behind goes on writing.
+/// Chunks that are still copied when the command has ended: more than a terminal's buffers hold, and an end where a process
+/// that was left behind goes on writing.
 const LAST_CHUNKS: usize = 16;
 
 /// Why waiting failed. The command goes on.
@@ -96,7 +96,8 @@ impl Entered {
             if let Some(relay) = &mut relay {
                 relay.copy(ready)?;
             }
-            // Its last words are in the channel until the channel is at its end, which comes with the end of the process at the latest.
+            // Its last words are in the channel until the channel is at its end, which comes with the end of the process at the
+            // latest.
             if ready.end && !is_channel_open {
                 let ending = match ending {
                     Some(ending) => ending,
@@ -158,7 +159,8 @@ impl Entered {
                 Ok(()) | Err(Errno::SRCH) => {}
                 Err(error) => return Err(error.into()),
             },
-            // A guest can make siblings of its own (`CLONE_PARENT`). They are this process's children then, and nobody waits for them.
+            // A guest can make siblings of its own (`CLONE_PARENT`). They are this process's children then, and nobody waits
+            // for them.
             (Event::ChildEnded, _) => loop {
                 match rustix::process::wait(WaitOptions::NOHANG) {
                     Ok(Some((pid, status))) if pid == self.pid => *ending = Some(ending_of(status)),
@@ -344,5 +346,75 @@ fn write(file: BorrowedFd<'_>, from: &mut Vec<u8>) -> Result<(), Errno> {
         }
         Err(Errno::AGAIN | Errno::INTR) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terminal::Style;
+    use super::super::terminal::tests::{administrator, context};
+    use super::*;
+
+    const ALL: Ready = Ready {
+        end: false,
+        signals: false,
+        channel: false,
+        keys_in: true,
+        keys_out: true,
+        output_in: true,
+        output_out: true,
+    };
+
+    /// Reads until so many bytes have come.
+    fn expect(file: impl AsFd, expected: &[u8]) {
+        let mut bytes = Vec::new();
+        while bytes.len() < expected.len() {
+            let mut chunk = [0; 64];
+            let count = rustix::io::read(&file, &mut chunk).unwrap();
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    fn relay(style: Style) -> (OwnedFd, Relay, OwnedFd) {
+        let (keyboard, host) = administrator(style);
+        let (context, slave) = context();
+        host.prepare(&context.master).unwrap();
+        (keyboard, Relay::new(Terminals { host, context }).unwrap(), slave)
+    }
+
+    #[test]
+    fn keys_go_in_and_output_comes_out() {
+        let (screen, mut relay, slave) = relay(Style::Raw);
+        rustix::io::write(&screen, b"ls\r").unwrap();
+        relay.copy(ALL).unwrap();
+        // The context's terminal shows what is typed, and makes of the key what a program reads.
+        expect(&slave, b"ls\n");
+        relay.copy(ALL).unwrap();
+        relay.copy(ALL).unwrap();
+        expect(&screen, b"ls\r\n");
+        rustix::io::write(&slave, b"file\n").unwrap();
+        relay.finish().unwrap();
+        expect(&screen, b"file\r\n");
+    }
+
+    #[test]
+    fn the_end_of_input_of_edited_lines_is_one_inside() {
+        let (keyboard, mut relay, slave) = relay(Style::Lines);
+        rustix::io::write(&keyboard, b"a\n\x04").unwrap();
+        for _ in 0..4 {
+            relay.copy(ALL).unwrap();
+        }
+        expect(&slave, b"a\n");
+        assert_eq!(rustix::io::read(&slave, &mut [0; 8]).unwrap(), 0);
+    }
+
+    #[test]
+    fn nothing_is_read_where_only_output_is_a_terminal() {
+        let (keyboard, mut relay, slave) = relay(Style::OutputOnly);
+        rustix::io::write(&keyboard, b"a\n").unwrap();
+        relay.copy(ALL).unwrap();
+        rustix::io::ioctl_fionbio(&slave, true).unwrap();
+        assert_eq!(rustix::io::read(&slave, &mut [0; 8]), Err(Errno::AGAIN));
     }
 }

@@ -1,8 +1,8 @@
 //! A terminal of the context's own, in place of the administrator's.
 //!
-//! Whoever has a terminal can push characters into its input (`TIOCSTI`) or wait for its owner's next password, and terminal signals are
-//! sent by the kernel without asking anybody. So the host's terminal never goes in: the child makes a pair on the context's devpts and hands
-//! the master out; the launching `vs` copies bytes between the two.
+//! Whoever has a terminal can push characters into its input (`TIOCSTI`) or wait for its owner's next password, and terminal
+//! signals are sent by the kernel without asking anybody. So the host's terminal never goes in: the child makes a pair on the
+//! context's devpts and hands the master out; the launching `vs` copies bytes between the two.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -121,6 +121,10 @@ impl HostTerminal {
             _ => stdin.as_fd(),
         };
         let input = if uses[0] == Use::Replaced { stdin.as_fd() } else { output };
+        Self::of(style, input, output)
+    }
+
+    fn of(style: Style, input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<Self, TerminalError> {
         let before = rustix::termios::tcgetattr(input).map_err(failed("read the terminal's settings"))?;
         Ok(Self {
             style,
@@ -165,8 +169,8 @@ impl HostTerminal {
         }
     }
 
-    /// Lets every key through, if that is its style and the terminal is this process's to use now: a job in the background must leave it
-    /// alone, or is stopped.
+    /// Lets every key through, if that is its style and the terminal is this process's to use now: a job in the background must
+    /// leave it alone, or is stopped.
     ///
     /// # Errors
     /// The kernel refused.
@@ -232,20 +236,72 @@ impl ContextTerminal {
     }
 }
 
-/// The terminal opened once more, so that not waiting for it is a matter of this process alone: the description behind 0, 1 and 2 is shared
-/// with the caller's shell.
+/// The terminal opened once more, so that not waiting for it is a matter of this process alone: the description behind 0, 1 and
+/// 2 is shared with the caller's shell.
 fn own_description(descriptor: BorrowedFd<'_>, access: OFlags) -> Result<OwnedFd, TerminalError> {
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     let flags = access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
-        // Not every terminal can be opened again (after su, or with another devpts). Then reads follow a poll and do not wait either.
+        // Not every terminal can be opened again (after su, or with another devpts). Then reads follow a poll and do not wait
+        // either.
         .or_else(|_| rustix::io::fcntl_dupfd_cloexec(descriptor, 3))
         .map_err(failed("open the terminal once more"))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A terminal as an administrator sits at it: what he types goes into the master. With it, its slave, as a program has it.
+    pub(in crate::context::enter) fn administrator(style: Style) -> (OwnedFd, HostTerminal) {
+        let pair = make(rustix::process::getuid()).unwrap();
+        let terminal = HostTerminal::of(style, pair.slave.as_fd(), pair.slave.as_fd()).unwrap();
+        (pair.master, terminal)
+    }
+
+    /// A context's terminal, and its slave, as the command has it.
+    pub(in crate::context::enter) fn context() -> (ContextTerminal, OwnedFd) {
+        let pair = make(rustix::process::getuid()).unwrap();
+        (ContextTerminal::new(pair.master).unwrap(), pair.slave)
+    }
+
+    fn local_modes(terminal: &HostTerminal) -> LocalModes {
+        rustix::termios::tcgetattr(&terminal.input).unwrap().local_modes
+    }
+
+    #[test]
+    fn a_terminal_is_raw_while_it_is_taken_and_as_before_afterwards() {
+        let (_master, mut terminal) = administrator(Style::Raw);
+        let keeper = terminal.input.try_clone().unwrap();
+        let before = local_modes(&terminal);
+        assert!(before.contains(LocalModes::ECHO | LocalModes::ICANON));
+        terminal.take().unwrap();
+        assert!(!local_modes(&terminal).intersects(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG));
+        drop(terminal);
+        assert_eq!(rustix::termios::tcgetattr(keeper).unwrap().local_modes, before);
+    }
+
+    #[test]
+    fn where_lines_are_edited_outside_nothing_is_shown_twice() {
+        let (_master, mut host) = administrator(Style::Lines);
+        let (context, slave) = context();
+        host.prepare(&context.master).unwrap();
+        host.take().unwrap();
+        assert!(local_modes(&host).contains(LocalModes::ECHO));
+        assert!(!rustix::termios::tcgetattr(slave).unwrap().local_modes.contains(LocalModes::ECHO));
+        assert_eq!(host.end_of_input(), Some(4));
+    }
+
+    #[test]
+    fn the_context_has_the_size_of_the_administrators_terminal() {
+        let (master, host) = administrator(Style::Raw);
+        let size = rustix::termios::Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(master, size).unwrap();
+        let (context, slave) = context();
+        host.prepare(&context.master).unwrap();
+        let size = rustix::termios::tcgetwinsize(slave).unwrap();
+        assert_eq!((size.ws_row, size.ws_col), (33, 99));
+    }
 
     #[test]
     fn the_style_follows_from_what_is_a_terminal() {

@@ -57,8 +57,8 @@ impl User {
         Ok(user)
     }
 
-    /// The user with these numbers. The name, the home and the shell are those of the line with the uid, if there is one; the group is that
-    /// line's unless given.
+    /// The user with these numbers. The name, the home and the shell are those of the line with the uid, if there is one; the
+    /// group is that line's unless given.
     pub fn numbered(uid: u32, gid: Option<u32>) -> Self {
         // A tree without /etc/passwd has no names: the numbers are what was asked for.
         let passwd = read("/etc/passwd").unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A context's own `/dev`: the harmless character devices, its own terminals, and nothing of the host's.
 //!
-//! The directory is a tmpfs on which device nodes work, and the only one in the tree: nobody inside has the capability to make further
-//! nodes on it, and everything else is mounted `nodev`. There is no `console`: it would be the host's.
+//! The directory is a tmpfs on which device nodes work, and the only one in the tree: nobody inside has the capability to make
+//! further nodes on it, and everything else is mounted `nodev`. There is no `console`: it would be the host's.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,7 +10,8 @@ use rustix::mount::MountAttrFlags;
 
 use super::fresh::{self, HARMLESS, MountError};
 
-/// The nodes: name, major, minor. The same as [`vs_common::filesystem::is_harmless_device`] without `ptmx`, which is a link here.
+/// The nodes: name, major, minor. The same as [`vs_common::filesystem::is_harmless_device`] without `ptmx`, which is a link
+/// here.
 const NODES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 

@@ -1,7 +1,8 @@
-//! Which file systems a context's mount tree keeps: those that hold data. Whatever shows or steers the kernel, or its processes, goes.
+//! Which file systems a context's mount tree keeps: those that hold data. Whatever shows or steers the kernel, or its
+//! processes, goes.
 //!
-//! The rule asks for a reason to keep, not for one to remove, so that a file system nobody here has heard of is not left in the tree: kept
-//! is what needs a block device, and what is named in [`DATA`].
+//! The rule asks for a reason to keep, not for one to remove, so that a file system nobody here has heard of is not left in the
+//! tree: kept is what needs a block device, and what is named in [`DATA`].
 
 use std::collections::HashSet;
 
@@ -34,8 +35,8 @@ const DATA: [&str; 24] = [
     "zfs",
 ];
 
-/// File systems without a block device that are known to be none of a context's business. That they are named here only spares the
-/// operator a warning.
+/// File systems without a block device that are known to be none of a context's business. That they are named here only spares
+/// the operator a warning.
 const CONTROL: [&str; 31] = [
     "apparmorfs",
     "bdev",

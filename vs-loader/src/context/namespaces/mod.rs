@@ -1,7 +1,8 @@
 //! The namespaces of a context: its mount tree, and with `proc = "pidns"` its process numbers.
 //!
 //! A context gets them with its first process and keeps them until it is stopped. They are kept alive, and found again, under
-//! `/run/vs/contexts/NAME`; what is missing there is found from the context's own processes, and only a context without any gets new ones.
+//! `/run/vs/contexts/NAME`; what is missing there is found from the context's own processes, and only a context without any
+//! gets new ones.
 
 mod devices;
 mod filesystems;
@@ -24,7 +25,7 @@ use super::channel::{Channel, Message};
 use super::host_tree::{self, HostTreeError};
 use super::processes::{self, Member, ProcessError};
 use super::reaper::{self, ReaperError};
-use super::registry::{Context, RegistryError};
+use super::registry::{self, Context, RegistryError};
 use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError};
 use super::syscall::{self, SingleThreaded};
 use crate::lock::PATIENCE;
@@ -91,6 +92,8 @@ pub(super) fn obtain(
     if context.proc_mode == ProcMode::Plain {
         return Ok(None);
     }
+    let contexts = registry::contexts(store)?;
+    state.forget_others(&contexts.iter().map(|context| context.name.as_str()).collect())?;
     let directory = state.context(&context.name)?;
     // Only one command at a time starts a context; the others find what it made.
     let _lock = directory.lock(PATIENCE)?;

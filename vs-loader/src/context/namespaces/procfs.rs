@@ -1,9 +1,9 @@
 //! A context's own `/proc` and `/sys`.
 //!
-//! What stands at the top of `/proc` and is no process is for reading only: the rule goes by what it finds (every directory, every file
-//! with a write bit), so that a kernel's new knob is not left open. Some of it is hidden altogether ([`HIDDEN`]). Entries that a module
-//! adds after the context's start are not covered; writing to them needs a capability that no context has, or the module's own
-//! carelessness.
+//! What stands at the top of `/proc` and is no process is for reading only: the rule goes by what it finds (every directory,
+//! every file with a write bit), so that a kernel's new knob is not left open. Some of it is hidden altogether ([`HIDDEN`]).
+//! Entries that a module adds after the context's start are not covered; writing to them needs a capability that no context
+//! has, or the module's own carelessness.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,8 +12,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use super::fresh::{self, HARMLESS, MountError, READ_ONLY};
 use super::tree::Visibility;
 
-/// Entries of `/proc` that a context has no business with: kernel memory and addresses, the kernel's log, keys, and lists of what
-/// processes outside do.
+/// Entries of `/proc` that a context has no business with: kernel memory and addresses, the kernel's log, keys, and lists of
+/// what processes outside do.
 const HIDDEN: [&str; 16] = [
     "acpi",
     "kallsyms",
@@ -33,8 +33,8 @@ const HIDDEN: [&str; 16] = [
     "vmcore",
 ];
 
-/// Entries that print process ids of the reader's PID namespace: with the host's they would list foreign ones. In a PID namespace of
-/// its own a context sees its own processes in them (`fs/locks.c:locks_show`, `ipc/shm.c:sysvipc_shm_proc_show`).
+/// Entries that print process ids of the reader's PID namespace: with the host's they would list foreign ones. In a PID
+/// namespace of its own a context sees its own processes in them (`fs/locks.c:locks_show`, `ipc/shm.c:sysvipc_shm_proc_show`).
 const HIDDEN_WITHOUT_PID_NAMESPACE: [&str; 2] = ["locks", "sysvipc"];
 
 /// Directories of `/sys` that are hidden: firmware tables, and power meters fine enough to read a neighbour's secrets.
@@ -91,8 +91,8 @@ pub(super) fn restrict(
     devices: BorrowedFd<'_>,
     visibility: Visibility,
 ) -> Result<(), MountError> {
-    // Listed in an instance that nobody keeps: listing makes a dentry for every process, and one that is there is refused with EPERM by
-    // `hidepid=ptraceable` where one that is not is ENOENT (`fs/proc/base.c:proc_pid_permission`, `proc_pid_lookup`).
+    // Listed in an instance that nobody keeps: listing makes a dentry for every process, and one that is there is refused with
+    // EPERM by `hidepid=ptraceable` where one that is not is ENOENT (`fs/proc/base.c:proc_pid_permission`, `proc_pid_lookup`).
     let listed = fresh::filesystem("proc", &[], HARMLESS)?;
     for (name, kind, mode) in entries(listed.as_fd())? {
         let path = format!("/proc/{name}");
@@ -112,7 +112,8 @@ pub(super) fn restrict(
     Ok(())
 }
 
-/// Mounts `/sys` read-only, without what the host has mounted below it. No error where there is no `/sys`: then there is nothing to hide.
+/// Mounts `/sys` read-only, without what the host has mounted below it. No error where there is no `/sys`: then there is
+/// nothing to hide.
 ///
 /// # Errors
 /// The kernel refused.

@@ -1,7 +1,7 @@
 //! How names are resolved inside: `/etc/resolv.conf` is often a link into `/run`, which a context does not share.
 //!
-//! The files that the usual tools keep there are copied once, when the context starts. They are looked for under fixed names and never
-//! through the link in `/etc`, which a context with the same disk could bend towards a secret.
+//! The files that the usual tools keep there are copied once, when the context starts. They are looked for under fixed names
+//! and never through the link in `/etc`, which a context with the same disk could bend towards a secret.
 
 use std::fs::File;
 use std::io::{Read, Write};

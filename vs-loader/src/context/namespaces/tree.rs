@@ -1,10 +1,11 @@
-//! A context's own mount tree: a copy of the host's, from which everything that shows or steers the kernel is taken out, and into which
-//! an own `/proc`, `/sys`, `/dev` and `/run` are put.
+//! A context's own mount tree: a copy of the host's, from which everything that shows or steers the kernel is taken out, and
+//! into which an own `/proc`, `/sys`, `/dev` and `/run` are put.
 //!
-//! The order is: cut off from the host's tree (private, not slave: nothing mounted later comes in); take out; make device nodes dead
-//! everywhere; put in; read the result back and refuse it if anything of the host's is left. `/run` is empty because the sockets in it
-//! (`/run/systemd/private`, `/run/dbus/system_bus_socket`, `/run/docker.sock`) are doors to processes that act as the host for whoever asks as uid 0.
-//! Nobody inside has the capability to undo any of it, and the `sb_mount` hook refuses even where a mistake left it.
+//! The order is: cut off from the host's tree (private, not slave: nothing mounted later comes in); take out; make device nodes
+//! dead everywhere; put in; read the result back and refuse it if anything of the host's is left. `/run` is empty because the
+//! sockets in it (`/run/systemd/private`, `/run/dbus/system_bus_socket`, `/run/docker.sock`) are doors to processes that act as
+//! the host for whoever asks as uid 0. Nobody inside has the capability to undo any of it, and the `sb_mount` hook refuses even
+//! where a mistake left it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -63,8 +64,8 @@ const REPLACED: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// How many times the list of mounts is read again while something is left to detach.
 const ROUNDS: usize = 64;
 
-/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. Returns what the administrator
-/// should know: which mounts the context does not get because nobody knows their type.
+/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. Returns what the
+/// administrator should know: which mounts the context does not get because nobody knows their type.
 ///
 /// # Errors
 /// A step failed, or something of the host's is left: the namespace must not be used.
