@@ -240,6 +240,24 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         let path = site.file()?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
     }),
+    row("create+close+unlink, 5 components", COSTLY, |site| {
+        let path = c_string(&site.folder.join("1/2/made"))?;
+        Ok(Box::new(move || {
+            drop(rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)?);
+            rustix::fs::unlink(&path)
+        }))
+    }),
+    row("mkdir+rmdir, 5 components", COSTLY, |site| {
+        let path = c_string(&site.folder.join("1/2/made"))?;
+        Ok(Box::new(move || {
+            rustix::fs::mkdir(&path, Mode::RWXU)?;
+            rustix::fs::rmdir(&path)
+        }))
+    }),
+    row("chmod, 5 components", COSTLY, |site| {
+        let path = site.file()?;
+        Ok(Box::new(move || rustix::fs::chmod(&path, Mode::RUSR)))
+    }),
     row("stat /proc/PID/status of another", COSTLY, |site| {
         let path = site.process_file("status")?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
