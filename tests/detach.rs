@@ -50,6 +50,15 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
     Ok(checks)
 }
 
+/// Loads the policy again, which attaches what is missing. Where processes without a tag, or traced ones, may have been made meanwhile,
+/// everybody begins anew.
+fn attach_again(world: &mut World, hook: Hook) -> Result<()> {
+    match hook {
+        Hook::TaskAlloc | Hook::BprmCommittedCreds | Hook::PtraceTraceme => world.restart(),
+        _ => world.reload(),
+    }
+}
+
 /// Detaches each in turn.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
     // Records of what is no longer denied do not come.
@@ -60,7 +69,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
         checks.check(!without.failures.is_empty(), || {
             format!("{} is detached, and all {} checks that rest on it still hold", hook.name(), without.held)
         });
-        world.restart().with_context(|| format!("attach again after {}", hook.name()))?;
+        attach_again(world, hook).with_context(|| format!("attach again after {}", hook.name()))?;
     }
     Ok(())
 }

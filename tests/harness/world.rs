@@ -150,6 +150,14 @@ impl World {
         self.inhabitant(name)?.actor.order(order)
     }
 
+    /// Loads the policy again.
+    ///
+    /// # Errors
+    /// The load fails.
+    pub fn reload(&mut self) -> Result<()> {
+        vs_ok(&["load", POLICY]).map(drop)
+    }
+
     /// Begins anew: everybody leaves, the programs are attached again, and new actors enter.
     ///
     /// # Errors

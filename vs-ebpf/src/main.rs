@@ -16,6 +16,17 @@
     reason = "see `atomic`: two instructions that nothing stable gives for this target"
 )]
 #![feature(core_intrinsics)]
+#![expect(clippy::bool_to_int_with_if, reason = "both are argument numbers")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "pointers have 64 bits here, helpers take sizes and give uids in 32"
+)]
+#![expect(clippy::cast_ptr_alignment, reason = "offsets are those of the kernel's own fields")]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a key given by value would be copied once more on the stack"
+)]
+#![expect(clippy::needless_pass_by_value, reason = "the macro hands the context over by value")]
 
 mod atomic;
 mod audit;

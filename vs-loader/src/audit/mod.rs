@@ -2,9 +2,9 @@
 //!
 //! The journey, one module per hop: [`stream`] takes bytes out of the pinned ring buffer, [`decode`] makes a
 //! [`vs_common::violation::Violation`] of them, [`enrich`] an [`AuditRecord`] with names, [`collector`] adds what was counted
-//! instead of recorded ([`lost`]), and [`sink`]s write it: JSON lines ([`json`], [`file`]), the journal ([`journal`]), people
+//! instead of recorded ([`lost`]), and [`sink`]s write it: JSON lines ([`json`], [`mod@file`]), the journal ([`journal`]), people
 //! ([`text`]), programs that attach ([`follow`]). What other commands do (load, enter, ...) comes in through [`spool`] by
-//! [`announce`]. [`keeper`] holds it all together without knowing about time or sockets; [`summary`] reads the lines again.
+//! [`mod@announce`]. [`keeper`] holds it all together without knowing about time or sockets; [`summary`] reads the lines again.
 //!
 //! Invariants:
 //! - Nothing is dropped without a number: every violation ends as a record, in a `repeated` field, or in the count of a record of

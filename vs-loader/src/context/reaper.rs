@@ -272,40 +272,8 @@ fn become_reaper(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::CommandExt;
-    use std::process::Command;
-    use std::thread::sleep;
-    use std::time::Duration;
 
     use super::*;
-
-    /// Not as process 1 here, so that who sends SIGTERM is always in its namespace; as process 1 it is tried in a context.
-    #[test]
-    fn the_program_runs_under_its_name_and_does_not_end_for_a_sigterm_from_inside() {
-        let program = sealed::seal(NAME, &mut &*PROGRAM).unwrap();
-        let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&program));
-        let mut reaper = Command::new(path).arg0(NAME).spawn().unwrap();
-        let pid = i32::try_from(reaper.id()).ok().and_then(processes::pid).unwrap();
-        let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
-        while comm() != "vs-reaper\n" {
-            assert!(reaper.try_wait().unwrap().is_none(), "it has ended");
-            sleep(Duration::from_millis(1));
-        }
-        // It blocks the two signals right after it has taken its name.
-        let blocked = |signals: u64| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
-            u64::from_str_radix(mask, 16).unwrap() & signals == signals
-        };
-        while !blocked(1 << 14 | 1 << 16) {
-            sleep(Duration::from_millis(1));
-        }
-        rustix::process::kill_process(pid, Signal::TERM).unwrap();
-        sleep(Duration::from_millis(50));
-        assert!(reaper.try_wait().unwrap().is_none(), "it has ended");
-        rustix::process::kill_process(pid, Signal::KILL).unwrap();
-        reaper.wait().unwrap();
-    }
 
     #[test]
     fn the_program_is_a_small_static_executable() {

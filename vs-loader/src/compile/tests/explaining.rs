@@ -114,13 +114,6 @@ fn only_what_is_between_contexts_follows_the_mode() {
     let effect = |question: &Question| ask(POLICY, question).unwrap().effect;
     assert_eq!(effect(&on("web", "signal", "test")), Effect::Denied);
     assert_eq!(effect(&on("test", "signal", "web")), Effect::Observed);
-    assert_eq!(effect(&on("test", "stat-proc", "host")), Effect::Observed);
-    let proc_file = |actor: &str, target: &str| Question {
-        target: Some(target.into()),
-        ..file(actor, "open", "proc-pid")
-    };
-    assert_eq!(effect(&proc_file("test", "host")), Effect::Observed);
-    assert_eq!(effect(&proc_file("web", "host")), Effect::Denied);
     let entering = Question { standing: Standing::Entering, ..on("test", "trace", "test") };
     assert_eq!(effect(&entering), Effect::Denied);
     let stale = Question { standing: Standing::Stale, ..on("test", "trace", "test") };
@@ -129,26 +122,12 @@ fn only_what_is_between_contexts_follows_the_mode() {
     assert_eq!(effect(&question("test", "bpf")), Effect::Denied);
     assert_eq!(effect(&question("test", "fork")), Effect::Allowed);
     assert_eq!(effect(&question("test", "fork-while-stopping")), Effect::Denied);
-    assert_eq!(effect(&file("test", "open", "bpffs")), Effect::Denied);
     assert_eq!(effect(&on("spectator", "signal", "web")), Effect::Denied);
     assert_eq!(effect(&on("unknown", "signal", "web")), Effect::Denied);
     assert_eq!(effect(&on("host", "signal", "web")), Effect::Allowed);
     let capability = |number| Question { capability: Some(number), ..question("web", "use-capability") };
     assert_eq!(effect(&capability(0)), Effect::Allowed);
     assert_eq!(effect(&capability(21)), Effect::Denied);
-}
-
-#[test]
-fn a_hook_that_is_not_attached_is_not_asked() {
-    let answer = ask(APART, &file("web", "open", "bpffs")).unwrap();
-    assert_eq!(answer.verdict, Verdict::Deny(Errno::Eacces, Reason::Enforcement));
-    assert_eq!((answer.effect, answer.is_attached), (Effect::NotAsked, false));
-    assert_eq!(answer.notes.len(), 2, "{:?}", answer.notes);
-    let answer = ask(APART, &file("web", "open", "ordinary")).unwrap();
-    assert_eq!((answer.effect, answer.is_attached), (Effect::Allowed, false));
-    // One context in the host's tree, and it is asked of all.
-    let answer = ask(POLICY, &file("web", "open", "bpffs")).unwrap();
-    assert_eq!((answer.effect, answer.is_attached), (Effect::Denied, true));
 }
 
 /// The lines that an answer rests on.
