@@ -25,8 +25,8 @@ use crate::worker::{self, Worker};
 const SETTLE: Duration = Duration::from_secs(3);
 /// And after programs came or went: the kernel frees in the background.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
-/// Batches of each operation.
-const BATCHES: u32 = 31;
+/// Batches of an operation: so many, or as many as hold this number of them.
+const BATCHES: [u32; 2] = [31, 9 * 3000];
 /// Operations to count crossings over, at least: enough that what a worker does between two of them is far from one crossing of each.
 const COUNTED: u32 = 200;
 
@@ -154,7 +154,8 @@ fn figures<'a>(
 ) -> Result<ByOperation<Figure>> {
     operations
         .map(|operation| {
-            let batches = worker.perform(operation, BATCHES)?;
+            let batches = BATCHES[0].min(BATCHES[1] / operation.batch);
+            let batches = worker.perform(operation, batches)?;
             Ok((operation.name, Figure::of(&batches).context("a worker measured nothing")?))
         })
         .collect()

@@ -108,8 +108,8 @@ impl Drop for Site {
 const CHEAP: u32 = 200;
 /// System calls that walk a path or map memory.
 const COSTLY: u32 = 40;
-/// System calls whose work the kernel does in part later, for many at once.
-const MANY: u32 = 300;
+/// System calls that free what the kernel gives back later, for many at once, after some ticks (RCU): a batch has to have its share.
+const FREEING: u32 = 3000;
 /// Whole processes.
 const PROCESS: u32 = 2;
 
@@ -224,7 +224,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         let word = AtomicU32::new(0);
         Ok(Box::new(move || futex::wake(&word, futex::Flags::PRIVATE, 1).map(drop)))
     }),
-    row("mmap+munmap of memory", MANY, |_| {
+    row("mmap+munmap of memory", FREEING, |_| {
         Ok(Box::new(|| {
             // SAFETY: New memory at an address that the kernel chooses, which nothing else points to, is given back at once.
             unsafe {
@@ -239,6 +239,24 @@ pub(crate) static OPERATIONS: &[Operation] = &[
     row("stat, 5 components", COSTLY, |site| {
         let path = site.file()?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
+    }),
+    row("create+close+unlink, 5 components", FREEING, |site| {
+        let path = c_string(&site.folder.join("1/2/made"))?;
+        Ok(Box::new(move || {
+            drop(rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)?);
+            rustix::fs::unlink(&path)
+        }))
+    }),
+    row("mkdir+rmdir, 5 components", FREEING, |site| {
+        let path = c_string(&site.folder.join("1/2/made"))?;
+        Ok(Box::new(move || {
+            rustix::fs::mkdir(&path, Mode::RWXU)?;
+            rustix::fs::rmdir(&path)
+        }))
+    }),
+    row("chmod, 5 components", COSTLY, |site| {
+        let path = site.file()?;
+        Ok(Box::new(move || rustix::fs::chmod(&path, Mode::RUSR)))
     }),
     row("stat /proc/PID/status of another", COSTLY, |site| {
         let path = site.process_file("status")?;

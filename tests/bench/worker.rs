@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::{Operation, Site};
@@ -32,22 +33,25 @@ pub(crate) struct Batches {
     pub(crate) elapsed: Vec<u64>,
 }
 
-type Answer = Result<Batches, String>;
+/// What a worker says: once it is ready, nothing; then to each request what the clock said, or what went wrong.
+type Answer<T> = Result<T, String>;
 
 /// What a worker does: answers until there are no more requests.
 pub(crate) fn main() -> Result<()> {
-    let site = Site::make().map_err(|error| format!("{error:#}"));
-    let mut stdout = io::stdout().lock();
+    let site = Site::make();
+    say(site.as_ref().map(drop).map_err(|error| format!("{error:#}")))?;
+    let site = site?;
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?).context("reading a request")?;
-        let answer: Answer = match &site {
-            Ok(site) => perform(site, &request).map_err(|error| format!("{error:#}")),
-            Err(error) => Err(error.clone()),
-        };
-        serde_json::to_writer(&mut stdout, &answer)?;
-        stdout.write_all(b"\n").and_then(|()| stdout.flush()).context("answering")?;
+        say(perform(&site, &request).map_err(|error| format!("{error:#}")))?;
     }
     Ok(())
+}
+
+fn say<T: Serialize>(answer: Answer<T>) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer(&mut stdout, &answer)?;
+    stdout.write_all(b"\n").and_then(|()| stdout.flush()).context("answering")
 }
 
 fn perform(site: &Site, request: &Request) -> Result<Batches> {
@@ -77,7 +81,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one by this command, which begins this program somewhere.
+    /// Starts one by this command, which begins this program somewhere, and waits until it is ready and nothing else goes on.
     pub(crate) fn start(mut command: Command, is_guest: bool) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -87,7 +91,9 @@ impl Worker {
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             bail!("a worker without pipes");
         };
-        Ok(Self { child, requests: Some(requests), answers: BufReader::new(answers), is_guest })
+        let mut worker = Self { child, requests: Some(requests), answers: BufReader::new(answers), is_guest };
+        worker.answer::<()>().with_context(|| format!("starting {command:?}"))?;
+        Ok(worker)
     }
 
     /// Has an operation done, in so many batches after one that is not told.
@@ -98,13 +104,17 @@ impl Worker {
         if let Some(requests) = &mut self.requests {
             requests.write_all(&line).and_then(|()| requests.flush()).context("asking a worker")?;
         }
+        self.answer()
+    }
+
+    fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         self.answers.read_line(&mut line).context("listening to a worker")?;
         if line.is_empty() {
             bail!("a worker has ended: {}", self.child.wait()?);
         }
-        let answer: Answer =
-            serde_json::from_str(&line).with_context(|| format!("a worker said `{line}`"))?;
+        let answer: Answer<T> =
+            serde_json::from_str(&line).with_context(|| format!("a worker said `{}`", line.trim()))?;
         answer.map_err(anyhow::Error::msg)
     }
 }

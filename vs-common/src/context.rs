@@ -53,6 +53,12 @@ impl Tag {
         self.lifecycle & (lifecycle::HOST_TREE | lifecycle::PROC_LOCK) != 0
     }
 
+    /// Whether a process with this tag may be touched by one with the other: it is of the same context, and has executed its program.
+    #[inline(always)]
+    pub const fn is_open_to(&self, actor: &Self) -> bool {
+        self.is_same_context(actor) && !self.is_entering()
+    }
+
     /// Whether the process has not yet executed its program.
     #[inline(always)]
     pub const fn is_entering(&self) -> bool {
@@ -102,7 +108,7 @@ pub const fn decide_interaction(actor: Identity, target: Identity, access: Acces
     };
     let reason = match target {
         Identity::Member(target) if target.is_same_context(&actor) => {
-            if !target.is_entering() {
+            if target.is_open_to(&actor) {
                 return Verdict::Allow;
             }
             Reason::EnteringTarget

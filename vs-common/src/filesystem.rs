@@ -123,6 +123,14 @@ const fn foreign(actor: &Tag, process: Identity) -> Option<Reason> {
     }
 }
 
+/// Whether everybody may open a file with this superblock and mode, so that it does not matter who does: the last row of
+/// [`decide_open`]'s table, without an actor.
+#[inline(always)]
+pub const fn is_open_to_all(superblock_magic: u64, mode: u32) -> bool {
+    let is_device = matches!(mode & file_type::MASK, file_type::CHARACTER | file_type::BLOCK);
+    !is_device && matches!(classify(superblock_magic), FilesystemClass::Ordinary)
+}
+
 /// Whether a file may be opened.
 ///
 /// A member that lives in a mount namespace of its own may open all that is there; of the others:

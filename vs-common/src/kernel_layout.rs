@@ -55,6 +55,9 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
 pub mod global {
     /// 1 where `bpf_task_storage_get` gives NULL when its per-CPU lock is busy (before 6.2), 0 elsewhere.
     pub const TASK_STORAGE_MAY_BE_BUSY: &str = "STORAGE_BUSY";
+    /// 1 where a typed load may read a task's storage past the helper, see `vs-ebpf/src/kernel/storage.rs`; 0 elsewhere, and while a failure
+    /// to read a tag is acted out.
+    pub const TASK_STORAGE_IS_READABLE: &str = "STORAGE_CACHE";
     /// 1 where `inode_setattr` has the mount's id map before the dentry (since 6.2), 0 elsewhere.
     pub const SETATTR_HAS_IDMAP: &str = "SETATTR_IDMAP";
     /// [`super::inject`] bits; 0 in production, and the branches are pruned by the verifier.

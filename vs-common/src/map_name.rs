@@ -25,6 +25,8 @@ pub const AGGREGATES: &str = "AGGREGATES";
 pub const HOOK_COUNTERS: &str = "HOOK_COUNTERS";
 /// Hash: address of a `struct file` to the tag of the guest that gave it an owner for SIGIO.
 pub const FILE_OWNERS: &str = "FILE_OWNERS";
+/// Array of one `u32`: not 0 once a guest has been in [`FILE_OWNERS`].
+pub const OWNERS_USED: &str = "OWNERS_USED";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -38,4 +40,5 @@ pub const ALL: &[&str] = &[
     AGGREGATES,
     HOOK_COUNTERS,
     FILE_OWNERS,
+    OWNERS_USED,
 ];

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use vs_common::context::{Identity, Tag, lifecycle};
 use vs_common::filesystem::{
     FileFacts, FilesystemClass, classify, decide_look, decide_modify, decide_open, is_harmless_device,
+    is_open_to_all,
 };
 use vs_common::id::{Generation, Xid};
 use vs_common::verdict::{Errno, Reason, Verdict};
@@ -121,6 +122,25 @@ fn files_are_open_as_far_as_their_file_system_is_harmless() {
             assert_eq!(decide_open(SPECTATOR, &reading), ALLOW, "{reading:?}");
             assert_eq!(decide_open(SPECTATOR, &writing), spectator_writes, "{writing:?}");
             assert_eq!(decide_open(Identity::Host, &writing), ALLOW);
+        }
+    }
+}
+
+/// A hook that finds a file open to all asks no further.
+#[test]
+fn what_is_open_to_all_is_open_to_each() {
+    let file_types = [REGULAR, DIRECTORY, FIFO, LINK, SOCKET, CHARACTER, BLOCK];
+    for (magic, class) in MAGICS {
+        for file_type in file_types {
+            let is_file = !matches!(file_type, CHARACTER | BLOCK);
+            let is_open = is_open_to_all(magic, file_type | 0o755);
+            assert_eq!(is_open, is_file && class == FilesystemClass::Ordinary, "{magic:#x} {file_type:o}");
+            for (actor, is_write) in
+                [GUEST, SPECTATOR, Identity::Unknown].into_iter().flat_map(|a| [(a, false), (a, true)])
+            {
+                let file = facts(magic, file_type, dev(8, 0), is_write);
+                assert!(!is_open || decide_open(actor, &file) == ALLOW, "{actor:?} {file:?}");
+            }
         }
     }
 }

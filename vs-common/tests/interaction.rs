@@ -202,6 +202,19 @@ proptest! {
         }
     }
 
+    /// A hook that finds a target open to the actor asks no further.
+    #[test]
+    fn whoever_is_open_to_another_may_be_changed_by_it(actor in identity(), target in identity()) {
+        let (Identity::Member(actor_tag), Identity::Member(target_tag)) = (actor, target) else { return Ok(()) };
+        let is_open = target_tag.xid == actor_tag.xid
+            && target_tag.generation == actor_tag.generation
+            && target_tag.lifecycle & lifecycle::ENTERING == 0;
+        prop_assert_eq!(target_tag.is_open_to(&actor_tag), is_open);
+        if is_open {
+            prop_assert_eq!(decide_interaction(actor, target, Access::Change), ALLOW);
+        }
+    }
+
     #[test]
     fn the_host_is_never_denied_and_an_unknown_actor_always(target in identity()) {
         for access in [Access::Read, Access::Change] {

@@ -12,14 +12,14 @@ use vs_common::hook::Hook;
 
 use crate::audit::Target;
 use crate::context;
-use crate::verdict::{ALLOW, conclude};
+use crate::verdict::{allow_host, conclude};
 
 /// `security_capable(cred, ns, cap, opts)`: see [`decide_capability`].
 #[lsm(hook = "capable")]
 fn capable(ctx: LsmContext) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
-        return ALLOW;
+        return allow_host();
     }
     let number: u32 = ctx.arg(2);
     conclude(

@@ -11,6 +11,7 @@ use vs_common::kernel_layout::inject;
 
 use crate::kernel::inode::Inode;
 use crate::kernel::layout::{self, is_injected};
+use crate::kernel::storage::Storage;
 use crate::kernel::task::Task;
 use crate::maps::{INODES, TASKS};
 
@@ -18,12 +19,39 @@ use crate::maps::{INODES, TASKS};
 const CREATE: u64 = 1;
 
 /// What a storage holds that was created only to learn whether there was one: the host's.
-const HOST_TAG: Tag = Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) };
+static HOST: Tag = Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) };
+
+/// What stands for a tag that could not be read, here and in records. Nobody has this xid.
+pub(crate) static UNKNOWN: Tag = Tag { xid: UNKNOWN_XID, lifecycle: 0, generation: Generation(0) };
+const UNKNOWN_XID: Xid = Xid(u32::MAX);
 
 /// The running task's identity.
 #[inline(always)]
 pub(crate) fn current() -> Identity {
     of(Task::current(), inject::ACTOR_READ)
+}
+
+/// The identity of the running task, which the caller has at hand.
+#[inline(always)]
+pub(crate) fn actor(current: Task) -> Identity {
+    of(current, inject::ACTOR_READ)
+}
+
+/// Whether the running task finds another one open to it, see [`Tag::is_open_to`]: what nearly every act within a context comes to, by the
+/// shortest way. False decides nothing: one of them may be the host's, or its tag may have to be asked for.
+#[inline(always)]
+pub(crate) fn is_neighbour(current: Task, task: Task) -> bool {
+    let (Some(actor), Some(target)) = (current.storage(), task.storage()) else { return false };
+    let Some(actor) = cached_tag(actor) else { return false };
+    let Some(target) = cached_tag(target) else { return false };
+    target.is_open_to(&actor)
+}
+
+/// The tag in a task's storage, if it takes no helper to get there.
+#[inline(always)]
+fn cached_tag(storage: Storage) -> Option<Tag> {
+    let [first, generation] = storage.cached(TASKS.as_ptr())?;
+    Some(Tag { xid: Xid(first as u32), lifecycle: (first >> 32) as u32, generation: Generation(generation) })
 }
 
 /// A target's identity.
@@ -36,28 +64,40 @@ pub(crate) fn target(task: Task) -> Identity {
 /// and no tag: from 6.2 on the storage is another tool's and the task is the host's. Before, the helper also says NULL when its
 /// per-CPU lock is busy (`kernel/bpf/bpf_task_storage.c:bpf_task_storage_trylock`); asked again with leave to create, it looks up first,
 /// so that an answer is definite, and only a second NULL leaves it unknown.
+///
+/// Each case is told by a tag's xid, and only at the end: of an identity that is decided earlier LLVM leaves the registers of the tag unset
+/// where there is none, and the verifier refuses to save them.
 #[inline(always)]
 fn of(task: Task, failure: u32) -> Identity {
-    if !task.has_storage() {
-        return Identity::Host;
+    let Some(storage) = task.storage() else { return Identity::Host };
+    let tag = match cached_tag(storage) {
+        Some(tag) => tag,
+        // SAFETY: Never null; storage is not freed before the program returns (RCU). Only `lifecycle` ever changes, by one store.
+        None => unsafe { *tag_or_nobodys(task, failure) },
+    };
+    match tag.xid {
+        Xid::HOST => Identity::Host,
+        UNKNOWN_XID => Identity::Unknown,
+        _ => Identity::Member(tag),
     }
-    let mut tag = if is_injected(failure) { ptr::null() } else { task_tag(task) };
-    if tag.is_null() {
-        if is_injected(failure) {
-            return Identity::Unknown;
-        }
-        if layout::STORAGE_BUSY.load() == 0 {
-            return Identity::Host;
-        }
-        let mut host = HOST_TAG;
-        tag = create_task_tag(task, &mut host);
-        if tag.is_null() {
-            return Identity::Unknown;
-        }
+}
+
+/// The tag of a task that has some storage, by the helper; [`HOST`] or [`UNKNOWN`] where there is none. Never null.
+#[inline(never)]
+fn tag_or_nobodys(task: Task, failure: u32) -> *const Tag {
+    if is_injected(failure) {
+        return &raw const UNKNOWN;
     }
-    // SAFETY: Not null, and storage is not freed before the program returns (RCU). Only `lifecycle` ever changes, by one store.
-    let tag = unsafe { *tag };
-    if tag.xid == Xid::HOST { Identity::Host } else { Identity::Member(tag) }
+    let tag = task_tag(task);
+    if !tag.is_null() {
+        return tag;
+    }
+    if layout::STORAGE_BUSY.load() == 0 {
+        return &raw const HOST;
+    }
+    let mut host = HOST;
+    let tag = create_task_tag(task, &mut host);
+    if tag.is_null() { &raw const UNKNOWN } else { tag }
 }
 
 /// The tag of a task, or null.
@@ -106,7 +146,7 @@ pub(crate) fn create_inode_tag(inode: Inode, value: &mut Tag) -> *mut Tag {
 #[inline(always)]
 pub(crate) fn of_process_inode(inode: Inode) -> Identity {
     let stored = inode_tag(inode);
-    let mut tag = HOST_TAG;
+    let mut tag = HOST;
     if !stored.is_null() {
         // SAFETY: As in `of`; a torn read while `task_to_inode` rewrites the tag of an inode whose process enters a context can only mix
         // the host's zeros with the new values, which is equal to no member's tag.

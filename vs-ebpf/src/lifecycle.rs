@@ -19,7 +19,7 @@ use crate::audit::Target;
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
 use crate::maps::CONTEXT_STATES;
-use crate::verdict::{ALLOW, conclude};
+use crate::verdict::{ALLOW, allow_host, conclude};
 use crate::{context, counters};
 
 /// `copy_process`, in the parent, before the child can run: the child gets the parent's tag. Kernel threads that work for the caller
@@ -35,7 +35,7 @@ use crate::{context, counters};
 fn task_alloc(ctx: LsmContext) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
-        return ALLOW;
+        return allow_host();
     }
     let verdict = decide_fork(actor, is_dying(actor));
     let (Verdict::Allow, Identity::Member(mut tag)) = (verdict, actor) else {

@@ -106,3 +106,7 @@ pub(crate) static HOOK_COUNTERS: PerCpuArray<HookCounters, { Hook::COUNT }> = Pe
 /// Who gave an open file its owner for SIGIO, by the address of the `struct file`; only guests are in it.
 #[btf_map]
 pub(crate) static FILE_OWNERS: HashMap<u64, Tag, { limits::MAX_FILE_OWNERS as usize }> = HashMap::new();
+
+/// Not 0: a guest has been in [`FILE_OWNERS`] since the maps were made. Until then nobody looks there.
+#[btf_map]
+pub(crate) static OWNERS_USED: Array<u32, 1> = Array::new();

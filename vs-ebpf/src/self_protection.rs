@@ -18,14 +18,14 @@ use vs_common::verdict::Reason;
 
 use crate::audit::Target;
 use crate::context;
-use crate::verdict::{ALLOW, conclude};
+use crate::verdict::{allow_host, conclude};
 
 /// Lets the host pass and denies every member, as [`decide_host_only`] says.
 #[inline(always)]
 fn host_only(hook: Hook, reason: Reason, detail: u64) -> i32 {
     let actor = context::current();
     if matches!(actor, Identity::Host) {
-        return ALLOW;
+        return allow_host();
     }
     conclude(hook, decide_host_only(actor, reason), actor, &Target::NONE, detail)
 }

@@ -1,44 +1,57 @@
 //! Names and attributes on bpffs, where the enforcement is pinned, and on control file systems: out of every context's reach.
 
+use core::ffi::c_void;
+
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
 use vs_common::context::Identity;
-use vs_common::filesystem::decide_modify;
+use vs_common::filesystem::{FilesystemClass, classify, decide_modify};
 use vs_common::hook::Hook;
 use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
-use crate::kernel::file::dentry_inode_at;
-use crate::kernel::inode::InodeAddress;
+use crate::kernel::file::dentry_inode;
+use crate::kernel::inode::{Inode, InodeAddress};
 use crate::kernel::task::Task;
 use crate::kernel::{argument, layout};
-use crate::verdict::{ALLOW, conclude};
+use crate::verdict::{ALLOW, allow_host, conclude};
 
-/// Whether the running task may change the file system that the inode at an address is on: see [`decide_modify`].
+/// Whether a task that has some storage may change the file system that an inode is on: see [`decide_modify`]. Of an ordinary one it does
+/// not matter who does.
 #[inline(always)]
-fn modify(hook: Hook, inode: u64, dentry: impl FnOnce() -> u64) -> i32 {
-    let actor = context::current();
-    if matches!(actor, Identity::Host) {
+fn modify(hook: Hook, current: Task, inode: Inode, dentry: impl FnOnce() -> u64) -> i32 {
+    let magic = inode.superblock_magic();
+    if matches!(classify(magic), FilesystemClass::Ordinary) {
         return ALLOW;
     }
-    let inode = InodeAddress(inode);
-    let magic = inode.superblock_magic();
+    member_modifies(current, inode.address(), magic, hook, dentry())
+}
+
+/// All else: who it is, and the verdict. Not inlined, see `visibility::interact`.
+#[inline(never)]
+fn member_modifies(current: Task, inode: InodeAddress, magic: u64, hook: Hook, dentry: u64) -> i32 {
+    let actor = context::actor(current);
+    if matches!(actor, Identity::Host) {
+        return allow_host();
+    }
     let verdict = decide_modify(actor, magic);
     if verdict == Verdict::Allow {
         return ALLOW;
     }
-    conclude(hook, verdict, actor, &Target::file(inode, magic, dentry(), None), 0)
+    conclude(hook, verdict, actor, &Target::file(inode, magic, dentry, None), 0)
 }
 
 /// A name in the directory that is argument `directory`; the name itself is argument `name`.
 #[inline(always)]
-fn modify_name(hook: Hook, ctx: &LsmContext, directory: u32, name: u32) -> i32 {
-    if !Task::current().has_storage() {
+fn modify_name(hook: Hook, ctx: &LsmContext, directory: usize, name: u32) -> i32 {
+    let current = Task::current();
+    if !current.has_storage() {
         return ALLOW;
     }
-    modify(hook, argument(ctx, directory), || argument(ctx, name))
+    modify(hook, current, Inode::argument(ctx.arg(directory)), || argument(ctx, name))
 }
 
 /// `vfs_unlink(dir, dentry)`.
@@ -80,9 +93,23 @@ fn inode_link(ctx: LsmContext) -> i32 {
 /// `notify_change`: chmod, chown, truncate, utimes. Since 6.2 the mount's id map comes first.
 #[lsm(hook = "inode_setattr")]
 fn inode_setattr(ctx: LsmContext) -> i32 {
-    if !Task::current().has_storage() {
+    let current = Task::current();
+    if !current.has_storage() {
         return ALLOW;
     }
-    let dentry = argument(&ctx, if layout::SETATTR_IDMAP.load() == 0 { 0 } else { 1 });
-    modify(Hook::InodeSetattr, dentry_inode_at(dentry), || dentry)
+    // A constant decides, but not LLVM's: of one load from an index that differs by kernel it computes an address within the context, which
+    // the verifier refuses. Hence a function for each.
+    if layout::SETATTR_IDMAP.load() == 0 {
+        set_attributes::<0>(ctx.as_ptr(), current)
+    } else {
+        set_attributes::<1>(ctx.as_ptr(), current)
+    }
+}
+
+/// The same for a task that has some storage; the dentry is that argument of the hook.
+#[inline(never)]
+fn set_attributes<const DENTRY: usize>(ctx: *mut c_void, current: Task) -> i32 {
+    let dentry: *const c_void = LsmContext::new(ctx).arg(DENTRY);
+    let Some(inode) = dentry_inode(dentry) else { return ALLOW };
+    modify(Hook::InodeSetattr, current, inode, || dentry as u64)
 }

@@ -6,44 +6,49 @@ use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
 use vs_common::context::Identity;
-use vs_common::filesystem::{FileFacts, decide_open};
+use vs_common::filesystem::{FileFacts, decide_open, is_open_to_all};
 use vs_common::hook::Hook;
 use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
 use crate::kernel::file::File;
-use crate::verdict::{ALLOW, conclude};
+use crate::kernel::inode::Inode;
+use crate::kernel::task::Task;
+use crate::verdict::{ALLOW, allow_host, conclude};
 
 /// `do_dentry_open`, once the file is there: see [`decide_open`]. `O_PATH` never comes here, and nothing can be read or written by it.
 #[lsm(hook = "file_open")]
 fn file_open(ctx: LsmContext) -> i32 {
-    let actor = context::current();
-    if matches!(actor, Identity::Host) {
+    let current = Task::current();
+    if !current.has_storage() {
         return ALLOW;
     }
     let file = File::argument(ctx.arg::<*const c_void>(0));
     let Some(inode) = file.inode() else { return ALLOW };
+    let (superblock_magic, mode) = (inode.superblock_magic(), inode.mode());
+    if is_open_to_all(superblock_magic, mode) {
+        return ALLOW;
+    }
+    member_opens(current, file, inode, superblock_magic, mode)
+}
+
+/// The same for a task that has some storage, and a file that not everybody may open. Not inlined, see `visibility::interact`.
+#[inline(never)]
+fn member_opens(current: Task, file: File, inode: Inode, superblock_magic: u64, mode: u32) -> i32 {
+    let actor = context::actor(current);
+    if matches!(actor, Identity::Host) {
+        return allow_host();
+    }
     let address = inode.address();
-    let superblock_magic = address.superblock_magic();
     let process =
         if address.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
-    let facts = FileFacts {
-        superblock_magic,
-        mode: address.mode(),
-        device: address.represented_device(),
-        process,
-        is_write: file.is_write(),
-    };
+    let is_write = file.is_write();
+    let facts = FileFacts { superblock_magic, mode, device: inode.represented_device(), process, is_write };
     let verdict = decide_open(actor, &facts);
     if verdict == Verdict::Allow {
         return ALLOW;
     }
-    conclude(
-        Hook::FileOpen,
-        verdict,
-        actor,
-        &Target::file(address, superblock_magic, file.dentry(), process),
-        u64::from(facts.is_write),
-    )
+    let target = Target::file(address, superblock_magic, file.dentry(), process);
+    conclude(Hook::FileOpen, verdict, actor, &target, u64::from(is_write))
 }

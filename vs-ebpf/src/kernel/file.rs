@@ -48,20 +48,12 @@ impl File {
     }
 }
 
-/// The inode of a `struct path *` argument.
+/// The dentry of a `struct path *` argument.
 #[inline(always)]
-pub(crate) fn path_inode(path: *const c_void) -> Option<Inode> {
+pub(crate) fn path_dentry(path: *const c_void) -> Option<*const c_void> {
     // SAFETY: As in `File::inode`: a typed walk from an argument.
-    unsafe {
-        let dentry: *const c_void = *path.cast::<u8>().add(layout::PATH_DENTRY.load() as usize).cast();
-        if dentry.is_null() { None } else { dentry_inode(dentry) }
-    }
-}
-
-/// The address of the dentry of a `struct path *` argument.
-#[inline(always)]
-pub(crate) fn path_dentry(path: *const c_void) -> u64 {
-    read(path as u64 + layout::PATH_DENTRY.load())
+    let dentry: *const c_void = unsafe { *path.cast::<u8>().add(layout::PATH_DENTRY.load() as usize).cast() };
+    if dentry.is_null() { None } else { Some(dentry) }
 }
 
 /// The inode of a positive `struct dentry *`. A negative one reads as none from 6.18 on and must not be asked before
@@ -70,12 +62,6 @@ pub(crate) fn path_dentry(path: *const c_void) -> u64 {
 pub(crate) fn dentry_inode(dentry: *const c_void) -> Option<Inode> {
     // SAFETY: As in `File::inode`.
     Inode::walked(unsafe { *dentry.cast::<u8>().add(layout::DENTRY_D_INODE.load() as usize).cast() })
-}
-
-/// The address of the inode of the dentry at an address; 0: it is negative.
-#[inline(always)]
-pub(crate) fn dentry_inode_at(dentry: u64) -> u64 {
-    read(dentry + layout::DENTRY_D_INODE.load())
 }
 
 /// The address of the last component's name.
@@ -105,6 +91,7 @@ pub(crate) fn owner_file(owner: *const c_void) -> u64 {
     if layout::FOWN_FILE.load() == ABSENT {
         (owner as u64).wrapping_sub(layout::FILE_F_OWNER.load())
     } else {
-        read((owner as u64).wrapping_add(layout::FOWN_FILE.load()))
+        // SAFETY: As in `File::inode`; the pointer is only a key.
+        unsafe { *owner.cast::<u8>().add(layout::FOWN_FILE.load() as usize).cast() }
     }
 }

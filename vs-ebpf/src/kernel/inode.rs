@@ -29,6 +29,37 @@ impl Inode {
         self.0
     }
 
+    /// `s_magic` of its file system.
+    #[inline(always)]
+    pub(crate) fn superblock_magic(self) -> u64 {
+        // SAFETY: Typed pointers plus constants from this kernel's BTF; an inode has a superblock.
+        unsafe {
+            let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
+            *superblock.add(layout::SB_S_MAGIC.load() as usize).cast()
+        }
+    }
+
+    /// `i_mode`: type and permissions.
+    #[inline(always)]
+    pub(crate) fn mode(self) -> u32 {
+        // SAFETY: As above; a scalar.
+        u32::from(unsafe { *self.0.cast::<u8>().add(layout::INODE_I_MODE.load() as usize).cast::<u16>() })
+    }
+
+    /// `i_rdev`: which device it stands for.
+    #[inline(always)]
+    pub(crate) fn represented_device(self) -> u32 {
+        // SAFETY: As above; a scalar.
+        unsafe { *self.0.cast::<u8>().add(layout::INODE_I_RDEV.load() as usize).cast() }
+    }
+
+    /// Whether no name leads to it yet: it is being made, and nobody but its maker knows it.
+    #[inline(always)]
+    pub(crate) fn is_unlinked(self) -> bool {
+        // SAFETY: As above; a pointer that is only tested.
+        unsafe { *self.0.cast::<u8>().add(layout::INODE_I_DENTRY.load() as usize).cast::<u64>() == 0 }
+    }
+
     /// For reads by address.
     #[inline(always)]
     pub(crate) fn address(self) -> InodeAddress {
@@ -46,12 +77,6 @@ impl InodeAddress {
         read(self.0 + layout::INODE_I_SB.load())
     }
 
-    /// `s_magic` of its file system.
-    #[inline(always)]
-    pub(crate) fn superblock_magic(self) -> u64 {
-        read(self.superblock() + layout::SB_S_MAGIC.load())
-    }
-
     /// `s_dev` of its file system.
     #[inline(always)]
     pub(crate) fn device(self) -> u32 {
@@ -64,19 +89,6 @@ impl InodeAddress {
         read(self.0 + layout::INODE_I_INO.load())
     }
 
-    /// `i_mode`: type and permissions.
-    #[inline(always)]
-    pub(crate) fn mode(self) -> u32 {
-        let mode: u16 = read(self.0 + layout::INODE_I_MODE.load());
-        u32::from(mode)
-    }
-
-    /// `i_rdev`: which device it stands for.
-    #[inline(always)]
-    pub(crate) fn represented_device(self) -> u32 {
-        read(self.0 + layout::INODE_I_RDEV.load())
-    }
-
     /// Whether the inode lies on a procfs and stands for a process: `proc_inode.pid` is set for all below `/proc/PID`
     /// (`fs/proc/base.c:proc_pid_make_inode`) and NULL elsewhere (`fs/proc/inode.c:proc_alloc_inode`).
     #[inline(always)]
@@ -87,12 +99,5 @@ impl InodeAddress {
         let container = self.0.wrapping_sub(layout::PROC_VFS_INODE.load());
         let pid: u64 = read(container.wrapping_add(layout::PROC_PID.load()));
         pid != 0
-    }
-
-    /// Whether no name leads to it yet: it is being made, and nobody but its maker knows it.
-    #[inline(always)]
-    pub(crate) fn is_unlinked(self) -> bool {
-        let alias: u64 = read(self.0 + layout::INODE_I_DENTRY.load());
-        alias == 0
     }
 }

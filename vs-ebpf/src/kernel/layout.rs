@@ -19,7 +19,7 @@ globals!(u64:
     FILE_F_OWNER FOWN_FILE PATH_DENTRY DENTRY_D_INODE DENTRY_D_NAME INODE_I_INO INODE_I_SB INODE_I_MODE INODE_I_RDEV
     INODE_I_DENTRY SB_S_DEV SB_S_MAGIC PROC_PID PROC_VFS_INODE
 );
-globals!(u32: STORAGE_BUSY SETATTR_IDMAP INJECT);
+globals!(u32: STORAGE_BUSY STORAGE_CACHE SETATTR_IDMAP INJECT);
 
 /// Whether a test asked for this failure. Constant false in production, and the branch is gone.
 #[inline(always)]

@@ -4,6 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 
+use super::storage::Storage;
 use super::{layout, read};
 
 /// A task as the verifier knows it: the running one, or a hook's argument.
@@ -41,6 +42,13 @@ impl Task {
     pub(crate) fn has_storage(self) -> bool {
         // SAFETY: A typed pointer plus a constant that the loader took from this kernel's BTF; the verifier checks the load.
         unsafe { *self.0.cast::<u8>().add(layout::TASK_BPF_STORAGE.load() as usize).cast::<u64>() != 0 }
+    }
+
+    /// What BPF tools have stored on it.
+    #[inline(always)]
+    pub(crate) fn storage(self) -> Option<Storage> {
+        // SAFETY: As above; the result is typed, and tested before use.
+        Storage::walked(unsafe { *self.0.cast::<u8>().add(layout::TASK_BPF_STORAGE.load() as usize).cast() })
     }
 
     /// The thread's id in the initial PID namespace.

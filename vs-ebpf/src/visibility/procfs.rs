@@ -15,18 +15,18 @@ use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
 use vs_common::context::{Identity, Tag, lifecycle};
-use vs_common::filesystem::decide_look;
+use vs_common::filesystem::{decide_look, magic};
 use vs_common::hook::Hook;
 use vs_common::id::{Generation, Xid};
 use vs_common::kernel_layout::inject;
 use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
+use crate::kernel::file;
 use crate::kernel::inode::Inode;
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
-use crate::kernel::{argument, file};
-use crate::verdict::{ALLOW, conclude};
+use crate::verdict::{ALLOW, allow_host, conclude};
 use crate::{context, counters};
 
 /// `proc_pid_make_inode` makes the inode, `pid_update_inode` uses it again. The tag is created only while the inode is being made, when
@@ -36,24 +36,34 @@ use crate::{context, counters};
 /// A process that enters a context has an inode from before: it was made with the host's tag, and is overwritten here.
 #[lsm(hook = "task_to_inode")]
 fn task_to_inode(ctx: LsmContext) -> i32 {
-    let mut tag = match context::target(Task::argument(ctx.arg(0))) {
+    let task = Task::argument(ctx.arg(0));
+    let inode = Inode::argument(ctx.arg(1));
+    let is_new = inode.is_unlinked();
+    if !task.has_storage() && !is_new {
+        // No process becomes the host's again: what the inode holds is the host's tag, or nothing.
+        return ALLOW;
+    }
+    copy_tag(task, inode, u32::from(is_new))
+}
+
+/// Copies a task's tag. Not inlined, see [`super::interact`].
+#[inline(never)]
+fn copy_tag(task: Task, inode: Inode, is_new: u32) -> i32 {
+    let mut tag = match context::target(task) {
         Identity::Member(tag) => tag,
         // Unknown, too: the host's tag is foreign to every guest.
         Identity::Host | Identity::Unknown => Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) },
     };
     tag.lifecycle |= lifecycle::PROCESS;
-    let inode = Inode::argument(ctx.arg(1));
-    let stored = if inode.address().is_unlinked() {
-        if is_injected(inject::INODE_CREATE) {
-            core::ptr::null_mut()
-        } else {
-            context::create_inode_tag(inode, &mut tag)
-        }
-    } else {
+    let stored = if is_new == 0 {
         context::inode_tag(inode)
+    } else if is_injected(inject::INODE_CREATE) {
+        core::ptr::null_mut()
+    } else {
+        context::create_inode_tag(inode, &mut tag)
     };
     if stored.is_null() {
-        if inode.address().is_unlinked() {
+        if is_new != 0 {
             counters::count_failure(Hook::TaskToInode);
         }
         return ALLOW;
@@ -68,17 +78,26 @@ fn task_to_inode(ctx: LsmContext) -> i32 {
     ALLOW
 }
 
-/// Whether the running task may look at an inode: see [`decide_look`]. The dentry is asked for only when there is something to report.
+/// Whether a task may look at an inode: see [`decide_look`].
 #[inline(always)]
-fn look(hook: Hook, inode: Option<Inode>, dentry: impl FnOnce() -> u64) -> i32 {
-    let actor = context::current();
-    if matches!(actor, Identity::Host) {
+fn look(hook: Hook, current: Task, inode: Option<Inode>, dentry: u64) -> i32 {
+    let Some(inode) = inode else { return ALLOW };
+    // No other file system has processes in it, so that it does not matter who looks.
+    if inode.superblock_magic() != magic::PROC {
         return ALLOW;
     }
-    let Some(inode) = inode else { return ALLOW };
+    member_looks(current, inode, hook, dentry)
+}
+
+/// The same for a task that has some storage, and an inode of a procfs. Not inlined, see [`super::interact`].
+#[inline(never)]
+fn member_looks(current: Task, inode: Inode, hook: Hook, dentry: u64) -> i32 {
+    let actor = context::actor(current);
+    if matches!(actor, Identity::Host) {
+        return allow_host();
+    }
     let address = inode.address();
-    let magic = address.superblock_magic();
-    if !address.is_process(magic) {
+    if !address.is_process(magic::PROC) {
         return ALLOW;
     }
     let process = context::of_process_inode(inode);
@@ -86,25 +105,28 @@ fn look(hook: Hook, inode: Option<Inode>, dentry: impl FnOnce() -> u64) -> i32 {
     if verdict == Verdict::Allow {
         return ALLOW;
     }
-    conclude(hook, verdict, actor, &Target::file(address, magic, dentry(), Some(process)), 0)
+    conclude(hook, verdict, actor, &Target::file(address, magic::PROC, dentry, Some(process)), 0)
 }
 
 /// `vfs_getattr`: stat and its kin.
 #[lsm(hook = "inode_getattr")]
 fn inode_getattr(ctx: LsmContext) -> i32 {
-    if !Task::current().has_storage() {
+    let current = Task::current();
+    if !current.has_storage() {
         return ALLOW;
     }
     let path: *const c_void = ctx.arg(0);
-    look(Hook::InodeGetattr, file::path_inode(path), || file::path_dentry(path))
+    let Some(dentry) = file::path_dentry(path) else { return ALLOW };
+    look(Hook::InodeGetattr, current, file::dentry_inode(dentry), dentry as u64)
 }
 
 /// `readlinkat(2)`.
 #[lsm(hook = "inode_readlink")]
 fn inode_readlink(ctx: LsmContext) -> i32 {
-    if !Task::current().has_storage() {
+    let current = Task::current();
+    if !current.has_storage() {
         return ALLOW;
     }
     let dentry: *const c_void = ctx.arg(0);
-    look(Hook::InodeReadlink, file::dentry_inode(dentry), || argument(&ctx, 0))
+    look(Hook::InodeReadlink, current, file::dentry_inode(dentry), dentry as u64)
 }

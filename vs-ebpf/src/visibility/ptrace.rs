@@ -18,13 +18,8 @@ const MODE_ATTACH: u32 = 2;
 fn ptrace_access_check(ctx: LsmContext) -> i32 {
     let mode: u32 = ctx.arg(1);
     let child = Task::argument(ctx.arg(0));
-    // Two calls, each with a constant: of an access chosen before, LLVM leaves a register unset where it is not looked at, and the
-    // verifier refuses to copy it.
-    if mode & MODE_ATTACH != 0 {
-        interact(Hook::PtraceAccessCheck, child, Access::Change, u64::from(mode))
-    } else {
-        interact(Hook::PtraceAccessCheck, child, Access::Read, u64::from(mode))
-    }
+    let access = if mode & MODE_ATTACH == 0 { Access::Read } else { Access::Change };
+    interact(Hook::PtraceAccessCheck, child, access, u64::from(mode))
 }
 
 /// `PTRACE_TRACEME`: the argument is the parent, which would become the tracer. A guest that hands itself to a tracer outside hands over

@@ -27,7 +27,7 @@ use crate::audit::Target;
 use crate::kernel::file::{self, File};
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
-use crate::maps::FILE_OWNERS;
+use crate::maps::{FILE_OWNERS, OWNERS_USED};
 use crate::verdict::{ALLOW, conclude, conclude_deferred};
 use crate::{context, counters};
 
@@ -35,6 +35,17 @@ use crate::{context, counters};
 const SET_OWNER_COMMANDS: [u32; 2] = [8, 15];
 /// `FIOSETOWN` and `SIOCSPGRP` of `include/uapi/asm-generic/sockios.h`.
 const SET_OWNER_REQUESTS: [u32; 2] = [0x8901, 0x8902];
+
+/// Whether any guest has given a file an owner since the maps were made: until then the host's signals need no look-up.
+///
+/// Written before the entry and the owner are, and read after the owner: a lock of the kernel's (`fown_struct.lock`) lies between.
+#[inline(always)]
+fn is_any_remembered() -> bool {
+    match OWNERS_USED.get(0) {
+        Some(used) => *used != 0,
+        None => true,
+    }
+}
 
 /// A guest is about to give a file an owner: remembers which guest, or refuses. The verdict on the owner comes when it is signalled.
 #[inline(always)]
@@ -52,6 +63,10 @@ fn remember(hook: Hook, ctx: &LsmContext, commands: [u32; 2]) -> i32 {
         Identity::Unknown => Verdict::Deny(Errno::Enomem, Reason::UnknownActor),
         Identity::Member(tag) => {
             let file = File::argument(ctx.arg::<*const c_void>(0)).address();
+            if let Some(used) = OWNERS_USED.get_ptr_mut(0) {
+                // SAFETY: The array's one element, which lives as long as the program; all who write it write the same.
+                unsafe { *used = 1 };
+            }
             if !is_injected(inject::OWNER_FULL) && FILE_OWNERS.insert(&file, &tag, 0).is_ok() {
                 return ALLOW;
             }
@@ -84,7 +99,8 @@ fn file_ioctl_compat(ctx: LsmContext) -> i32 {
 /// address, is past. A guest's entry was written by the hooks above, just before. Cannot deny (void).
 #[lsm(hook = "file_set_fowner")]
 fn file_set_fowner(ctx: LsmContext) -> i32 {
-    if !Task::current().has_storage() || matches!(context::current(), Identity::Host) {
+    if is_any_remembered() && (!Task::current().has_storage() || matches!(context::current(), Identity::Host))
+    {
         let _ = FILE_OWNERS.remove(&File::argument(ctx.arg::<*const c_void>(0)).address());
     }
     ALLOW
@@ -94,14 +110,26 @@ fn file_set_fowner(ctx: LsmContext) -> i32 {
 /// The detail is the signal.
 #[lsm(hook = "file_send_sigiotask")]
 fn file_send_sigiotask(ctx: LsmContext) -> i32 {
-    let file = file::owner_file(ctx.arg::<*const c_void>(1));
+    if !is_any_remembered() {
+        return ALLOW;
+    }
+    let signal: u32 = ctx.arg(2);
+    delivered(Task::argument(ctx.arg(0)), ctx.arg(1), signal)
+}
+
+/// A file with an owner signals a task: see [`decide_interaction`], with whoever set the owner as the actor. Not inlined, see
+/// [`super::interact`].
+#[inline(never)]
+fn delivered(task: Task, owner: *const c_void, signal: u32) -> i32 {
+    let file = file::owner_file(owner);
     // SAFETY: The value is copied; entries are replaced whole.
     let Some(actor) = (unsafe { FILE_OWNERS.get(&file) }) else { return ALLOW };
     let actor = *actor;
-    let task = Task::argument(ctx.arg(0));
     let target = context::target(task);
     let verdict = decide_interaction(Identity::Member(actor), target, Access::Change);
-    let signal: u32 = ctx.arg(2);
+    if verdict == Verdict::Allow {
+        return ALLOW;
+    }
     conclude_deferred(
         Hook::FileSendSigiotask,
         verdict,

@@ -72,6 +72,8 @@ pub struct Layout {
     pub offsets: Vec<(&'static str, u64)>,
     /// [`global::TASK_STORAGE_MAY_BE_BUSY`].
     pub may_storage_be_busy: u32,
+    /// [`global::TASK_STORAGE_IS_READABLE`].
+    pub is_storage_readable: u32,
     /// [`global::SETATTR_HAS_IDMAP`].
     pub has_setattr_idmap: u32,
 }
@@ -118,14 +120,16 @@ impl Layout {
         Ok(Self {
             offsets,
             may_storage_be_busy: u32::from(may_storage_be_busy(types, release)?),
+            is_storage_readable: u32::from(is_storage_readable(types, release)?),
             has_setattr_idmap: u32::from(types.argument_count("bpf_lsm_inode_setattr")? == Some(3)),
         })
     }
 
     /// Every 32-bit global, by name.
-    pub fn switches(&self) -> [(&'static str, &u32); 2] {
+    pub fn switches(&self) -> [(&'static str, &u32); 3] {
         [
             (global::TASK_STORAGE_MAY_BE_BUSY, &self.may_storage_be_busy),
+            (global::TASK_STORAGE_IS_READABLE, &self.is_storage_readable),
             (global::SETATTR_HAS_IDMAP, &self.has_setattr_idmap),
         ]
     }
@@ -143,6 +147,25 @@ fn may_storage_be_busy(types: &KernelTypes, release: &str) -> Result<bool, Layou
     let version = KernelVersion::parse(release).ok_or_else(|| LayoutError::Release(release.to_owned()))?;
     Ok(version < KernelVersion(6, 2))
 }
+
+/// Whether typed loads may read a task's storage: the offsets are those in the programs' instructions, and the verifier lets an array of
+/// bytes at the end of a structure be read (`kernel/bpf/btf.c:btf_struct_walk`, since 6.4). Where not, the helper does it.
+fn is_storage_readable(types: &KernelTypes, release: &str) -> Result<bool, LayoutError> {
+    for (structure, member, offset) in STORAGE_OFFSETS {
+        if types.offset(structure, member)? != Some(offset) {
+            return Ok(false);
+        }
+    }
+    let version = KernelVersion::parse(release).ok_or_else(|| LayoutError::Release(release.to_owned()))?;
+    Ok(version >= KernelVersion(6, 4))
+}
+
+/// The offsets in `vs-ebpf/src/kernel/storage.rs`. They have been so since there is storage on tasks (5.11).
+const STORAGE_OFFSETS: [(&str, &str, u64); 3] = [
+    ("bpf_local_storage", "cache", 0),
+    ("bpf_local_storage_data", "smap", 0),
+    ("bpf_local_storage_data", "data", 8),
+];
 
 #[cfg(test)]
 mod tests {
@@ -215,6 +238,21 @@ mod tests {
         assert_eq!(busy("5.14.0-570.el9", taken_over), 0);
         assert_eq!(busy("6.2.0", &[]), 0);
         assert_eq!(busy("7.3.4+deb14-cloud-amd64", &[]), 0);
+    }
+
+    #[test]
+    fn storage_is_read_only_where_it_looks_as_the_programs_have_it() {
+        let readable = |data, release| {
+            let mut blob = Blob::new();
+            let int = blob.int();
+            blob.structure("bpf_local_storage", &[("cache", int, 0)]);
+            blob.structure("bpf_local_storage_data", &[("smap", int, 0), ("data", int, 8 * data)]);
+            is_storage_readable(&KernelTypes::parse(blob.bytes()).unwrap(), release).unwrap()
+        };
+        assert!(readable(8, "6.4.0") && readable(8, "7.3.4+deb13-cloud-amd64"));
+        assert!(!readable(16, "6.12.1"), "other offsets");
+        assert!(!readable(8, "6.1.0-56-cloud-amd64"), "the verifier refuses");
+        assert!(!is_storage_readable(&kernel(None, &[]), "6.12.1").unwrap(), "no such structure");
     }
 
     #[test]

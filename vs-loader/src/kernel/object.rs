@@ -119,6 +119,10 @@ impl Source<'_> {
         for (name, value) in self.layout.switches() {
             loader.override_global(name, value, true);
         }
+        if self.injected != 0 {
+            // A failure of the helper shows only where the helper is asked.
+            loader.override_global(global::TASK_STORAGE_IS_READABLE, &0_u32, true);
+        }
         loader.override_global(global::INJECT, &self.injected, true);
         if let Some(pins) = pins {
             for name in map_name::ALL {
@@ -191,12 +195,18 @@ mod tests {
 
     #[test]
     fn the_identity_changes_with_everything_that_goes_into_the_programs() {
-        let layout = Layout { offsets: vec![("A", 8)], may_storage_be_busy: 0, has_setattr_idmap: 1 };
+        let layout = Layout {
+            offsets: vec![("A", 8)],
+            may_storage_be_busy: 0,
+            is_storage_readable: 1,
+            has_setattr_idmap: 1,
+        };
         let source = Source { bytes: b"elf", layout: layout.clone(), injected: 0 };
         let others = [
             Source { bytes: b"elg", ..source.clone() },
             Source { layout: Layout { offsets: vec![("A", 16)], ..layout.clone() }, ..source.clone() },
             Source { layout: Layout { may_storage_be_busy: 1, ..layout.clone() }, ..source.clone() },
+            Source { layout: Layout { is_storage_readable: 0, ..layout.clone() }, ..source.clone() },
             Source { layout: Layout { has_setattr_idmap: 0, ..layout }, ..source.clone() },
             Source { injected: 1, ..source.clone() },
         ];

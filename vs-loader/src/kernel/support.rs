@@ -250,7 +250,12 @@ mod tests {
             missing_capabilities: Vec::new(),
             lsms: Ok(vec!["capability".into(), "bpf".into()]),
             types: Ok(KernelTypes::parse(blob.bytes()).unwrap()),
-            layout: Ok(Layout { offsets: Vec::new(), may_storage_be_busy: 0, has_setattr_idmap: 1 }),
+            layout: Ok(Layout {
+                offsets: Vec::new(),
+                may_storage_be_busy: 0,
+                is_storage_readable: 1,
+                has_setattr_idmap: 1,
+            }),
             is_bpffs_mounted: true,
         }
     }
