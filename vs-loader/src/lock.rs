@@ -5,7 +5,7 @@
 //! away in between, and whoever holds it exclusively and counts processes has counted all.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -123,7 +123,25 @@ fn is_ours(status: &std::fs::Metadata) -> bool {
 /// Who holds a lock on the file, as far as this PID namespace can see.
 fn holder(file: &File) -> Option<u32> {
     let inode = file.metadata().ok()?.ino();
-    holder_in(&std::fs::read_to_string("/proc/locks").ok()?, inode)
+    // Each read goes on at the lock with the next number in the list (`fs/locks.c:locks_start`), so that one that is given back in between
+    // hides another: by reads as large as the kernel serves, and asked again.
+    (0..ATTEMPTS).find_map(|_| holder_in(&read_at_once(Path::new("/proc/locks")).ok()?, inode))
+}
+
+/// How often the list is read before the holder is said to be unknown.
+const ATTEMPTS: u32 = 3;
+
+/// Reads a file of procfs, each time as much as the kernel gives.
+fn read_at_once(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut text = Vec::new();
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            size => text.extend_from_slice(&part[..size]),
+        }
+    }
 }
 
 /// Finds the holder in the text of `/proc/locks` (`fs/locks.c:lock_get_status`): number, kind, way, access, process, device:inode.

@@ -100,6 +100,8 @@ pub enum QuestionError {
 pub enum Effect {
     /// It passes and nothing is recorded.
     Allowed,
+    /// The hook lets it pass and nothing is recorded; but the file is not there, or cannot be written, in the actor's own mount namespace.
+    LeftToNamespace,
     /// It fails with the errno and is recorded.
     Denied,
     /// It passes and is recorded with the errno that mode enforce would have answered.
@@ -148,9 +150,8 @@ pub struct Explanation {
 
 /// A note for whom a PID namespace stands before the hook.
 const NO_NUMBER: &str = "inside its PID namespace the actor has no process id for this target, so the call fails with ESRCH before it comes to the hook; the hook is for whoever has a descriptor of the process";
-/// A note for whom a mount namespace stands before the hook.
-const OWN_TREE: &str =
-    "the actor has a mount namespace of its own, where such files are absent or cannot be written";
+/// A note for whom a mount namespace stands in the place of the hook.
+const OWN_TREE: &str = "the hook leaves this to the actor's own mount namespace, where such files are absent or cannot be written";
 /// A note where no program will be asked.
 const DETACHED: &str = "no context of this policy lives in the host's mount tree and proc_lock is off, so this hook is not attached";
 
@@ -177,14 +178,18 @@ pub fn explain(
     let process =
         target.as_ref().map_or(Identity::Host, |(party, standing)| identity(entries, party, *standing));
     let facts = Target { process, file, capability: question.capability.unwrap_or_default() };
-    let verdict = act.decide(identity(entries, &actor, Standing::Member), &facts);
+    let asking = identity(entries, &actor, Standing::Member);
+    let verdict = act.decide(asking, &facts);
     let rules = match &actor {
         Party::Context(label) => entries.rows().get(&label.xid),
         Party::Host | Party::Unknown => None,
     };
     let mode = rules.and_then(|rules| Mode::from_number(rules.mode));
     let is_attached = needed_hooks(entries.rows()).contains(&act.hook);
-    let effect = effect(verdict, mode, is_attached);
+    let mut effect = effect(verdict, mode, is_attached);
+    if effect == Effect::Allowed && act.decide(in_host_tree(asking), &facts) != Verdict::Allow {
+        effect = Effect::LeftToNamespace;
+    }
     let proc_mode = rules.and_then(|rules| ProcMode::from_number(rules.proc_mode));
     let is_own =
         target.as_ref().is_some_and(|(party, standing)| *party == actor && *standing != Standing::Stale);
@@ -290,16 +295,25 @@ fn notes(act: &Act, effect: Effect, proc_mode: Option<ProcMode>, is_own: bool) -
     if effect == Effect::Allowed {
         return notes;
     }
-    if effect == Effect::NotAsked {
-        notes.push(DETACHED);
+    match effect {
+        Effect::NotAsked => notes.push(DETACHED),
+        Effect::LeftToNamespace => notes.push(OWN_TREE),
+        _ => {}
     }
     if act.is_by_number && !is_own && proc_mode == Some(ProcMode::Pidns) {
         notes.push(NO_NUMBER);
     }
-    if act.operand == Operand::File && matches!(proc_mode, Some(ProcMode::Pidns | ProcMode::Hidepid)) {
-        notes.push(OWN_TREE);
-    }
     notes
+}
+
+/// The same, as if it lived where the host does.
+fn in_host_tree(identity: Identity) -> Identity {
+    match identity {
+        Identity::Member(tag) => {
+            Identity::Member(Tag { lifecycle: tag.lifecycle | lifecycle::HOST_TREE, ..tag })
+        }
+        Identity::Host | Identity::Unknown => identity,
+    }
 }
 
 impl Explanation {

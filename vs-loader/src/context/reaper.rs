@@ -274,6 +274,11 @@ fn become_reaper(
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+    use std::thread::sleep;
+    use std::time::Duration;
+
     use super::*;
 
     /// Not as process 1 here, so that who sends SIGTERM is always in its namespace; as process 1 it is tried in a context.

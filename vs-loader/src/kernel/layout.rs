@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn storage_is_read_only_where_it_looks_as_the_programs_have_it() {
-        let readable = |data, release| {
+        let readable = |data: u32, release| {
             let mut blob = Blob::new();
             let int = blob.int();
             blob.structure("bpf_local_storage", &[("cache", int, 0)]);

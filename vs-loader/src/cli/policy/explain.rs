@@ -208,6 +208,7 @@ fn answer(explanation: &Explanation) -> ExplainAnswer {
         mode: explanation.mode.map(Mode::name),
         effect: match explanation.effect {
             Effect::Allowed => "allowed",
+            Effect::LeftToNamespace => "left-to-namespace",
             Effect::Denied => "denied",
             Effect::Observed => "observed",
             Effect::NotAsked => "not-asked",
@@ -278,11 +279,16 @@ fn rule_text(line: &RuleLine) -> String {
 /// The answer in a sentence.
 fn headline(explanation: &Explanation) -> String {
     let Verdict::Deny(errno, reason) = explanation.verdict else {
-        return "allowed; nothing is recorded".into();
+        return match explanation.effect {
+            Effect::LeftToNamespace => "left to the actor's mount namespace; nothing is recorded".into(),
+            _ => "allowed; nothing is recorded".into(),
+        };
     };
     let (errno, sentence) = (errno.name(), reason.sentence());
     match explanation.effect {
-        Effect::Allowed | Effect::Denied => format!("denied with {errno} and recorded: {sentence}"),
+        Effect::Allowed | Effect::LeftToNamespace | Effect::Denied => {
+            format!("denied with {errno} and recorded: {sentence}")
+        }
         Effect::Observed => {
             format!(
                 "allowed and recorded, since the mode is observe; enforce would deny with {errno}: {sentence}"

@@ -15,6 +15,7 @@ const POLICY: &str = concat!(
     "[context.web]\nxid = 100\n",
     "[context.test]\nxid = 101\nmode = \"observe\"\nproc = \"hidepid\"\n",
     "[context.old]\nxid = 102\nproc = \"plain\"\n",
+    "[context.lab]\nxid = 103\nmode = \"observe\"\nproc = \"plain\"\n",
 );
 
 /// Only contexts with mount namespaces of their own.
@@ -114,6 +115,13 @@ fn only_what_is_between_contexts_follows_the_mode() {
     let effect = |question: &Question| ask(POLICY, question).unwrap().effect;
     assert_eq!(effect(&on("web", "signal", "test")), Effect::Denied);
     assert_eq!(effect(&on("test", "signal", "web")), Effect::Observed);
+    assert_eq!(effect(&on("lab", "stat-proc", "host")), Effect::Observed);
+    let proc_file = |actor: &str, target: &str| Question {
+        target: Some(target.into()),
+        ..file(actor, "open", "proc-pid")
+    };
+    assert_eq!(effect(&proc_file("lab", "host")), Effect::Observed);
+    assert_eq!(effect(&proc_file("old", "host")), Effect::Denied);
     let entering = Question { standing: Standing::Entering, ..on("test", "trace", "test") };
     assert_eq!(effect(&entering), Effect::Denied);
     let stale = Question { standing: Standing::Stale, ..on("test", "trace", "test") };
@@ -122,12 +130,34 @@ fn only_what_is_between_contexts_follows_the_mode() {
     assert_eq!(effect(&question("test", "bpf")), Effect::Denied);
     assert_eq!(effect(&question("test", "fork")), Effect::Allowed);
     assert_eq!(effect(&question("test", "fork-while-stopping")), Effect::Denied);
+    assert_eq!(effect(&file("lab", "open", "bpffs")), Effect::Denied);
     assert_eq!(effect(&on("spectator", "signal", "web")), Effect::Denied);
     assert_eq!(effect(&on("unknown", "signal", "web")), Effect::Denied);
     assert_eq!(effect(&on("host", "signal", "web")), Effect::Allowed);
     let capability = |number| Question { capability: Some(number), ..question("web", "use-capability") };
     assert_eq!(effect(&capability(0)), Effect::Allowed);
     assert_eq!(effect(&capability(21)), Effect::Denied);
+}
+
+#[test]
+fn a_hook_that_is_not_attached_is_not_asked() {
+    let answer = ask(APART, &file("unknown", "open", "bpffs")).unwrap();
+    assert_eq!(answer.verdict, Verdict::Deny(Errno::Eacces, Reason::Enforcement));
+    assert_eq!((answer.effect, answer.is_attached), (Effect::NotAsked, false));
+    assert_eq!(answer.notes.len(), 1, "{:?}", answer.notes);
+    // One context in the host's tree, and it is asked of all.
+    let answer = ask(POLICY, &file("old", "open", "bpffs")).unwrap();
+    assert_eq!((answer.effect, answer.is_attached), (Effect::Denied, true));
+}
+
+#[test]
+fn what_a_mount_namespace_keeps_away_is_said_where_the_hook_lets_it_pass() {
+    for text in [APART, POLICY] {
+        let answer = ask(text, &file("web", "open", "bpffs")).unwrap();
+        assert_eq!((answer.effect, answer.notes.len()), (Effect::LeftToNamespace, 1), "{:?}", answer.notes);
+        let answer = ask(text, &file("web", "open", "ordinary")).unwrap();
+        assert_eq!((answer.effect, answer.notes.len()), (Effect::Allowed, 0), "{:?}", answer.notes);
+    }
 }
 
 /// The lines that an answer rests on.

@@ -296,7 +296,7 @@ pub(super) mod tests {
     fn the_context_has_the_size_of_the_administrators_terminal() {
         let (master, host) = administrator(Style::Raw);
         let size = rustix::termios::Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(master, size).unwrap();
+        rustix::termios::tcsetwinsize(&master, size).unwrap();
         let (context, slave) = context();
         host.prepare(&context.master).unwrap();
         let size = rustix::termios::tcgetwinsize(slave).unwrap();
