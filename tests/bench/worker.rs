@@ -39,18 +39,18 @@ type Answer<T> = Result<T, String>;
 /// What a worker does: answers until there are no more requests.
 pub(crate) fn main() -> Result<()> {
     let site = Site::make();
-    say(site.as_ref().map(drop).map_err(|error| format!("{error:#}")))?;
+    say(&site.as_ref().map(drop).map_err(|error| format!("{error:#}")))?;
     let site = site?;
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?).context("reading a request")?;
-        say(perform(&site, &request).map_err(|error| format!("{error:#}")))?;
+        say(&perform(&site, &request).map_err(|error| format!("{error:#}")))?;
     }
     Ok(())
 }
 
-fn say<T: Serialize>(answer: Answer<T>) -> Result<()> {
+fn say<T: Serialize>(answer: &Answer<T>) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    serde_json::to_writer(&mut stdout, &answer)?;
+    serde_json::to_writer(&mut stdout, answer)?;
     stdout.write_all(b"\n").and_then(|()| stdout.flush()).context("answering")
 }
 

@@ -16,7 +16,7 @@ use vs_common::kernel_layout::inject;
 use vs_common::verdict::{Errno, Reason, Verdict};
 
 use crate::audit::Target;
-use crate::kernel::layout::is_injected;
+use crate::kernel::layout::{self, is_injected};
 use crate::kernel::task::Task;
 use crate::maps::CONTEXT_STATES;
 use crate::verdict::{ALLOW, allow_host, conclude};
@@ -72,7 +72,9 @@ fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
     let tag = if is_injected(inject::ENTER_CLEAR) { core::ptr::null_mut() } else { context::task_tag(task) };
     if tag.is_null() {
         // Another tool's storage on a host process, or (before 6.2) a busy lock: then the process stays protected.
-        counters::count_failure(Hook::BprmCommittedCreds);
+        if layout::STORAGE_BUSY.load() != 0 || is_injected(inject::ENTER_CLEAR) {
+            counters::count_failure(Hook::BprmCommittedCreds);
+        }
         return ALLOW;
     }
     // SAFETY: Not null, and storage lives until the program returns; only this task's own exec changes the word.

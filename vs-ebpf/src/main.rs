@@ -16,7 +16,6 @@
     reason = "see `atomic`: two instructions that nothing stable gives for this target"
 )]
 #![feature(core_intrinsics)]
-#![expect(clippy::bool_to_int_with_if, reason = "both are argument numbers")]
 #![expect(
     clippy::cast_possible_truncation,
     reason = "pointers have 64 bits here, helpers take sizes and give uids in 32"
