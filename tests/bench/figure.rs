@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Unit;
 use crate::worker::Batches;
 
 /// What one operation takes, in the run's unit.
@@ -9,8 +10,9 @@ use crate::worker::Batches;
 pub(crate) struct Figure {
     /// Of all batches the least.
     pub(crate) minimum: f64,
-    /// Half of the batches took less. This is *the* figure: a batch with a tick of the kernel's clock in it does not move it.
-    pub(crate) median: f64,
+    /// *The* figure. Of instructions the least: the same path is the same instructions, and what a batch has beyond them is a tick of the
+    /// kernel's clock, or what the kernel frees and refills now and then. Of time the median.
+    pub(crate) usual: f64,
     /// Of all batches the most.
     pub(crate) maximum: f64,
 }
@@ -18,13 +20,16 @@ pub(crate) struct Figure {
 impl Figure {
     /// Of batches, of which there is at least one.
     #[expect(clippy::cast_precision_loss, reason = "a batch takes far less than 2^52 of anything")]
-    pub(crate) fn of(batches: &Batches) -> Option<Self> {
+    pub(crate) fn of(batches: &Batches, unit: Unit) -> Option<Self> {
         let mut elapsed = batches.elapsed.clone();
         elapsed.sort_unstable();
         let per_operation = |batch: u64| batch as f64 / f64::from(batches.size);
         Some(Self {
             minimum: per_operation(*elapsed.first()?),
-            median: per_operation(elapsed[elapsed.len() / 2]),
+            usual: per_operation(match unit {
+                Unit::Instructions => *elapsed.first()?,
+                Unit::Nanoseconds => elapsed[elapsed.len() / 2],
+            }),
             maximum: per_operation(*elapsed.last()?),
         })
     }
@@ -35,13 +40,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_that_was_interrupted_does_not_move_the_median() {
-        let quiet = Batches { size: 10, elapsed: vec![1000, 1000, 1010] };
-        let interrupted = Batches { size: 10, elapsed: vec![9000, 1000, 1010, 1000, 1000] };
-        let (quiet, interrupted) =
-            (Figure::of(&quiet).expect("three"), Figure::of(&interrupted).expect("five"));
-        assert_eq!(quiet, Figure { minimum: 100.0, median: 100.0, maximum: 101.0 });
-        assert_eq!((interrupted.median, interrupted.maximum), (100.0, 900.0));
-        assert_eq!(Figure::of(&Batches { size: 1, elapsed: vec![] }), None);
+    fn a_batch_that_was_interrupted_moves_no_figure() {
+        let quiet = Batches { size: 10, elapsed: vec![1000, 1020, 1010] };
+        let interrupted = Batches { size: 10, elapsed: vec![9000, 1000, 1020, 1000, 1010] };
+        for (unit, usual) in [(Unit::Instructions, 100.0), (Unit::Nanoseconds, 101.0)] {
+            let quiet = Figure::of(&quiet, unit).expect("three");
+            let interrupted = Figure::of(&interrupted, unit).expect("five");
+            assert_eq!(quiet, Figure { minimum: 100.0, usual, maximum: 102.0 });
+            assert_eq!((interrupted.usual, interrupted.maximum), (usual, 900.0));
+            assert_eq!(Figure::of(&Batches { size: 1, elapsed: vec![] }, unit), None);
+        }
     }
 }

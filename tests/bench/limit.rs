@@ -10,8 +10,9 @@ use crate::measure::{Crossings, Row, Run};
 const HOST_ABOVE_EMPTY: f64 = 25.0;
 /// The most that a crossed look-up hook costs a process of a context's in all.
 const GUEST_IN_ALL: f64 = 320.0;
-/// How much two runs of the same may differ without telling anything: this part, and a single instruction.
-const NOISE: f64 = 0.001;
+/// How much two runs of the same may differ without telling anything: this part, and a single instruction. Of what takes and gives back
+/// pages 0.12 % was seen, to either side, with nothing attached both times: it depends on which pages are free.
+const NOISE: f64 = 0.002;
 
 /// How a promise is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,7 +63,7 @@ impl Row {
     pub(crate) fn host_above_empty(&self) -> Option<f64> {
         let is_steady = !crosses(&self.host_crossings, |hook| hook == Hook::TaskAlloc);
         let count = self.host_count();
-        (is_steady && count > 0).then(|| (self.host.median - self.empty.median) / count as f64)
+        (is_steady && count > 0).then(|| (self.host.usual - self.empty.usual) / count as f64)
     }
 
     /// What one crossing costs a guest in all; none: it crosses nothing, is denied, or has something kept.
@@ -71,12 +72,12 @@ impl Row {
         let is_look_up = !crosses(&self.guest_crossings, |hook| work(hook) == Work::Keeps);
         let count = self.guest_count();
         (is_look_up && !self.is_denied && count > 0)
-            .then(|| (self.guest.median - self.bare.median) / count as f64)
+            .then(|| (self.guest.usual - self.bare.usual) / count as f64)
     }
 
     /// What it costs the host more than nothing attached, if it crosses no hook.
     fn host_without_hooks(&self) -> Option<f64> {
-        (self.host_count() == 0).then_some(self.host.median - self.bare.median)
+        (self.host_count() == 0).then_some(self.host.usual - self.bare.usual)
     }
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
             run,
             "host: +0 where no hook is crossed",
             Row::host_without_hooks,
-            |figure, row| figure <= NOISE * row.bare.median + 1.0,
+            |figure, row| figure <= NOISE * row.bare.usual + 1.0,
         ),
     ]
     .into_iter()
@@ -151,13 +152,13 @@ mod tests {
         let idle = row("getpid", &[], [300.0, 300.0, 301.0, 300.0]);
         assert_eq!(holds(&run(vec![kept.clone(), idle.clone()])), [true, true, true]);
         let mut slow_host = kept.clone();
-        slow_host.host.median += 1.0;
+        slow_host.host.usual += 1.0;
         assert_eq!(holds(&run(vec![slow_host, idle.clone()])), [false, true, true]);
         let mut slow_guest = kept.clone();
-        slow_guest.guest.median += 1.0;
+        slow_guest.guest.usual += 1.0;
         assert_eq!(holds(&run(vec![slow_guest, idle.clone()])), [true, false, true]);
         let mut not_idle = idle;
-        not_idle.host.median += 1.0;
+        not_idle.host.usual += 1.0;
         assert_eq!(holds(&run(vec![kept, not_idle])), [true, true, false]);
     }
 

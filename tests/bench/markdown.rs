@@ -68,8 +68,8 @@ fn rows(scenario: &Scenario, unit: Unit) -> String {
             added(row, row.guest, unit),
             row.host_above_empty().map_or_else(String::new, |figure| signed(figure, unit)),
             row.guest_in_all().map_or_else(String::new, |figure| signed(figure, unit)),
-            format!("{:.2}", row.host.median / row.bare.median),
-            format!("{:.2}", row.guest.median / row.bare.median),
+            format!("{:.2}", row.host.usual / row.bare.usual),
+            format!("{:.2}", row.guest.usual / row.bare.usual),
         ];
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
@@ -112,13 +112,13 @@ fn listed(crossings: &Crossings) -> String {
 
 fn absolute(figure: Figure, unit: Unit) -> String {
     match unit {
-        Unit::Instructions => grouped(figure.median),
-        Unit::Nanoseconds => format!("{:.1} ({:.1}..{:.1})", figure.median, figure.minimum, figure.maximum),
+        Unit::Instructions => grouped(figure.usual),
+        Unit::Nanoseconds => format!("{:.1} ({:.1}..{:.1})", figure.usual, figure.minimum, figure.maximum),
     }
 }
 
 fn added(row: &Row, figure: Figure, unit: Unit) -> String {
-    let added = signed(figure.median - row.bare.median, unit);
+    let added = signed(figure.usual - row.bare.usual, unit);
     match unit {
         Unit::Instructions => added,
         Unit::Nanoseconds => format!("{added} ({:.1}..{:.1})", figure.minimum, figure.maximum),

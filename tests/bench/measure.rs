@@ -25,8 +25,8 @@ use crate::worker::{self, Worker};
 const SETTLE: Duration = Duration::from_secs(3);
 /// And after programs came or went: the kernel frees in the background.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
-/// Batches of an operation: so many, or as many as hold this number of them.
-const BATCHES: [u32; 2] = [31, 9 * 3000];
+/// Batches of an operation: enough that some have nothing else of the kernel's in them.
+const BATCHES: u32 = 101;
 /// Operations to count crossings over, at least: enough that what a worker does between two of them is far from one crossing of each.
 const COUNTED: u32 = 200;
 
@@ -86,11 +86,11 @@ pub(crate) fn measure(unit: Unit, empty: &Path) -> Result<Run> {
     drop(EmptyPrograms::attach(empty, &[Hook::TaskKill])?);
     system_call::fix_addresses().context("fixing the addresses of programs")?;
     thread::sleep(SETTLE);
-    let bare = figures(&mut start_host_worker()?, OPERATIONS.iter())?;
+    let bare = figures(unit, &mut start_host_worker()?, OPERATIONS.iter())?;
     let mut scenarios = Vec::new();
     for proc_mode in [ProcMode::Pidns, ProcMode::Plain] {
         let crossed_before = scenarios.first().map(|first: &Scenario| &first.rows[..]).unwrap_or_default();
-        let rows = scenario(proc_mode, empty, &bare, crossed_before)
+        let rows = scenario(unit, proc_mode, empty, &bare, crossed_before)
             .with_context(|| format!("measuring with proc = \"{}\"", proc_mode.name()))?;
         scenarios.push(Scenario { proc_mode: proc_mode.name().to_owned(), rows });
     }
@@ -99,6 +99,7 @@ pub(crate) fn measure(unit: Unit, empty: &Path) -> Result<Run> {
 
 /// The rows of one policy; without those that cross the same hooks as before, which would be the same again.
 fn scenario(
+    unit: Unit,
     proc_mode: ProcMode,
     empty: &Path,
     bare: &ByOperation<Figure>,
@@ -116,14 +117,14 @@ fn scenario(
     };
     let operations: Vec<&Operation> = OPERATIONS.iter().filter(is_new).collect();
     thread::sleep(SETTLE_AGAIN);
-    let host = figures(&mut host_worker, operations.iter().copied())?;
-    let guest = figures(&mut guest_worker, operations.iter().copied())?;
+    let host = figures(unit, &mut host_worker, operations.iter().copied())?;
+    let guest = figures(unit, &mut guest_worker, operations.iter().copied())?;
     drop((host_worker, guest_worker));
     enforcement.unload()?;
 
     let programs = EmptyPrograms::attach(empty, &hooks)?;
     thread::sleep(SETTLE_AGAIN);
-    let with_empty = figures(&mut start_host_worker()?, operations.iter().copied())?;
+    let with_empty = figures(unit, &mut start_host_worker()?, operations.iter().copied())?;
     drop(programs);
 
     let row = |operation: &&Operation| {
@@ -149,14 +150,14 @@ fn start_host_worker() -> Result<Worker> {
 }
 
 fn figures<'a>(
+    unit: Unit,
     worker: &mut Worker,
     operations: impl Iterator<Item = &'a Operation>,
 ) -> Result<ByOperation<Figure>> {
     operations
         .map(|operation| {
-            let batches = BATCHES[0].min(BATCHES[1] / operation.batch);
-            let batches = worker.perform(operation, batches)?;
-            Ok((operation.name, Figure::of(&batches).context("a worker measured nothing")?))
+            let batches = worker.perform(operation, BATCHES)?;
+            Ok((operation.name, Figure::of(&batches, unit).context("a worker measured nothing")?))
         })
         .collect()
 }
@@ -204,7 +205,7 @@ pub(crate) mod samples {
     /// A row that both sides cross the same hooks in; the figures are bare, empty, host, guest.
     pub(crate) fn row(name: &str, hooks: &[&str], figures: [f64; 4]) -> Row {
         let [bare, empty, host, guest] =
-            figures.map(|median| Figure { minimum: median - 1.0, median, maximum: median + 1.0 });
+            figures.map(|usual| Figure { minimum: usual - 1.0, usual, maximum: usual + 1.0 });
         let crossings: Crossings = hooks.iter().map(|hook| ((*hook).to_owned(), 1)).collect();
         Row {
             name: name.to_owned(),

@@ -108,8 +108,6 @@ impl Drop for Site {
 const CHEAP: u32 = 200;
 /// System calls that walk a path or map memory.
 const COSTLY: u32 = 40;
-/// System calls that free what the kernel gives back later, for many at once, after some ticks (RCU): a batch has to have its share.
-const FREEING: u32 = 3000;
 /// Whole processes.
 const PROCESS: u32 = 2;
 
@@ -224,7 +222,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         let word = AtomicU32::new(0);
         Ok(Box::new(move || futex::wake(&word, futex::Flags::PRIVATE, 1).map(drop)))
     }),
-    row("mmap+munmap of memory", FREEING, |_| {
+    row("mmap+munmap of memory", COSTLY, |_| {
         Ok(Box::new(|| {
             // SAFETY: New memory at an address that the kernel chooses, which nothing else points to, is given back at once.
             unsafe {
@@ -240,14 +238,14 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         let path = site.file()?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
     }),
-    row("create+close+unlink, 5 components", FREEING, |site| {
+    row("create+close+unlink, 5 components", COSTLY, |site| {
         let path = c_string(&site.folder.join("1/2/made"))?;
         Ok(Box::new(move || {
             drop(rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)?);
             rustix::fs::unlink(&path)
         }))
     }),
-    row("mkdir+rmdir, 5 components", FREEING, |site| {
+    row("mkdir+rmdir, 5 components", COSTLY, |site| {
         let path = c_string(&site.folder.join("1/2/made"))?;
         Ok(Box::new(move || {
             rustix::fs::mkdir(&path, Mode::RWXU)?;

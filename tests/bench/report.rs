@@ -87,7 +87,7 @@ fn identity(row: &Row) -> (&str, &crate::measure::Crossings, &crate::measure::Cr
 /// In percent of the first.
 fn difference(a: &Row, b: &Row) -> f64 {
     [(a.bare, b.bare), (a.empty, b.empty), (a.host, b.host), (a.guest, b.guest)]
-        .map(|(a, b)| 100.0 * (a.median - b.median).abs() / a.median)
+        .map(|(a, b)| 100.0 * (a.usual - b.usual).abs() / a.usual)
         .into_iter()
         .fold(0.0, f64::max)
 }
@@ -107,8 +107,8 @@ mod tests {
         let fork = row("fork", &["task_alloc"], [2000.0, 2180.0, 2200.0, 2600.0]);
         let first = run(vec![quiet.clone(), fork.clone()]);
         let mut second = first.clone();
-        second.scenarios[0].rows[0].host.median = 1206.0;
-        second.scenarios[0].rows[1].bare.median = 1960.0;
+        second.scenarios[0].rows[0].host.usual = 1206.0;
+        second.scenarios[0].rows[1].bare.usual = 1960.0;
         let report = Report::of(origin(), vec![first, second]).expect("of the same rows");
         assert_eq!(report.spread, Spread { steady: 0.5, processes: 2.0 });
         assert!(!report.checks[0].holds, "the worse run counts");
