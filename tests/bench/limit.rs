@@ -11,7 +11,7 @@ const HOST_ABOVE_EMPTY: f64 = 25.0;
 /// The most that a crossed look-up hook costs a process of a context's in all.
 const GUEST_IN_ALL: f64 = 320.0;
 /// How much two runs of the same may differ without telling anything: this part, and a single instruction. Of what takes and gives back
-/// pages 0.12 % was seen, to either side, with nothing attached both times: it depends on which pages are free.
+/// pages 0.12 % was seen, to either side, although no attached program was crossed: it depends on which pages are free.
 const NOISE: f64 = 0.002;
 
 /// How a promise is kept.
