@@ -73,7 +73,7 @@ hooks! {
     /// `__ptrace_may_access`: attach, seize, `process_vm_*`, `/proc/PID` that asks ptrace, `pidfd_getfd`, kcmp.
     PtraceAccessCheck "ptrace_access_check" Always Between "tracing, memory and the visibility of processes";
     /// `PTRACE_TRACEME`.
-    PtraceTraceme "ptrace_traceme" Always Between "tracing";
+    PtraceTraceme "ptrace_traceme" Always Between "handing oneself to a tracer";
     /// `getpgid(2)`.
     TaskGetpgid "task_getpgid" Always Between "process groups and sessions";
     /// `getsid(2)`.

@@ -12,6 +12,8 @@ pub const RING_SIZE: u32 = 1 << 20;
 pub const MAX_AGGREGATES: u32 = 8192;
 /// Open files of guests with an owner for SIGIO that can be remembered; beyond them `F_SETOWN` fails with ENOMEM.
 pub const MAX_FILE_OWNERS: u32 = 16_384;
+/// Hooks that `HOOK_COUNTERS` has room for: more than there are, so that a newer object finds room in the map that an older one pinned.
+pub const MAX_HOOKS: usize = 128;
 /// How long, in nanoseconds, violations of one actor at one hook are counted into one record.
 pub const AGGREGATE_INTERVAL_NS: u64 = 1_000_000_000;
 /// Records per second that a context may write unless policy says otherwise.
@@ -20,3 +22,5 @@ pub const DEFAULT_RECORDS_PER_SECOND: u32 = 100;
 pub const DEFAULT_RECORD_BURST: u32 = 400;
 /// Bytes of an executable's file name that a record carries.
 pub const EXECUTABLE_NAME_SIZE: usize = 32;
+
+const _: () = assert!(crate::hook::Hook::COUNT <= MAX_HOOKS);

@@ -176,6 +176,8 @@ pub struct HookCounters {
     pub failures: u64,
     /// Records lost of actors without a row in `CONTEXT_STATES`.
     pub lost: u64,
+    /// Denials of the loader's canary, which are nobody's attempts.
+    pub tried: u64,
 }
 
 #[cfg(feature = "user")]

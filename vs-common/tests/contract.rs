@@ -161,7 +161,7 @@ fn pinned_values_keep_their_layout() {
         offset_of!(EpochInfo, contexts),
     ];
     assert_eq!(info, [0, 8, 40, 44, 48]);
-    assert_eq!((size_of::<HookCounters>(), size_of::<AggregateKey>(), size_of::<Aggregate>()), (32, 16, 16));
+    assert_eq!((size_of::<HookCounters>(), size_of::<AggregateKey>(), size_of::<Aggregate>()), (40, 16, 16));
 }
 
 #[test]

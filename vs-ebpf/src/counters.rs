@@ -24,6 +24,14 @@ pub(crate) fn count_denial(hook: u32, is_enforced: bool) {
     }
 }
 
+/// Counts a denial of the loader's canary.
+#[inline(always)]
+pub(crate) fn count_trial(hook: u32) {
+    if let Some(counters) = of(hook) {
+        counters.tried += 1;
+    }
+}
+
 /// Counts a helper that failed.
 #[inline(always)]
 pub(crate) fn count_failure(hook: Hook) {

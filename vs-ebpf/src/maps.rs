@@ -7,7 +7,6 @@ use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 
 use vs_common::context::Tag;
-use vs_common::hook::Hook;
 use vs_common::id::Xid;
 use vs_common::limits;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
@@ -101,7 +100,7 @@ pub(crate) static AGGREGATES: HashMap<AggregateKey, Aggregate, { limits::MAX_AGG
 
 /// Denials and failures by hook.
 #[btf_map]
-pub(crate) static HOOK_COUNTERS: PerCpuArray<HookCounters, { Hook::COUNT }> = PerCpuArray::new();
+pub(crate) static HOOK_COUNTERS: PerCpuArray<HookCounters, { limits::MAX_HOOKS }> = PerCpuArray::new();
 
 /// Who gave an open file its owner for SIGIO, by the address of the `struct file`; only guests are in it.
 #[btf_map]

@@ -118,8 +118,10 @@ fn deny(denial: &Denial) -> u32 {
         None => Epoch(0),
     };
     let is_enforced = denial.is_between == 0 || !is_observed(denial, epoch);
-    counters::count_denial(u32::from(denial.hook), is_enforced);
-    if denial.actor.xid != Xid::CANARY {
+    if denial.actor.xid == Xid::CANARY {
+        counters::count_trial(u32::from(denial.hook));
+    } else {
+        counters::count_denial(u32::from(denial.hook), is_enforced);
         audit::report(denial, epoch, if is_enforced { Mode::Enforce } else { Mode::Observe });
     }
     u32::from(is_enforced)

@@ -52,8 +52,8 @@ enum Command {
     Unload(unload::Arguments),
     /// Show what is enforced now, per hook and context, and who loaded it.
     ///
-    /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced. Each load tries a
-    /// forbidden act, so a few denials are its own; calls of bpf and capable are this command's, too.
+    /// Exits with 0 if all is well, with 9 if no policy is loaded, and with 15 if not all that is loaded is enforced. Calls of bpf
+    /// and capable are this command's, too.
     #[command(after_help = "Example:\n  vs status --calls 5")]
     Status(status::Arguments),
     /// Run a command in a context, which is started if it is not running.

@@ -72,7 +72,7 @@ fn failed<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> CanaryE
 /// # Errors
 /// The guest's was not denied, the host's was, or it could not be tried.
 pub fn run(store: &mut dyn Store) -> Result<(), CanaryError> {
-    let before = store.hook_counters(Hook::TaskKill)?.denials;
+    let before = store.hook_counters(Hook::TaskKill)?.tried;
     let outcomes = try_acts(|pidfd| {
         // Generation 0 is never given, so no object can ever belong to it.
         store.set_task_tag(pidfd, Tag { xid: Xid::CANARY, lifecycle: 0, generation: Generation(0) })
@@ -80,7 +80,7 @@ pub fn run(store: &mut dyn Store) -> Result<(), CanaryError> {
     if let Some((act, errno)) = ACTS.into_iter().zip(outcomes).find(|(_, errno)| *errno != libc::EPERM) {
         return Err(CanaryError::NotDenied { act, outcome: describe(errno) });
     }
-    let counted = store.hook_counters(Hook::TaskKill)?.denials.saturating_sub(before);
+    let counted = store.hook_counters(Hook::TaskKill)?.tried.saturating_sub(before);
     if counted < 2 {
         return Err(CanaryError::NotCounted { counted });
     }

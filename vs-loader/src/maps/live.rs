@@ -253,6 +253,7 @@ impl Store for LiveStore {
             observed: sum.observed + one.observed,
             failures: sum.failures + one.failures,
             lost: sum.lost + one.lost,
+            tried: sum.tried + one.tried,
         }))
     }
 

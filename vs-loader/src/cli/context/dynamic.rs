@@ -103,8 +103,11 @@ pub(in crate::cli) fn remove(
     same(&session.store, context)?;
     let count = count_commands(&session.store, context)?;
     if count > 0 && !is_stop {
-        let error =
-            anyhow!("the context {} has {count} processes; end them, or remove it with --stop", context.name);
+        let error = anyhow!(
+            "the context {} has {count} live process{}; end them, or remove it with --stop",
+            context.name,
+            if count == 1 { "" } else { "es" }
+        );
         return Err(Failure { code: exit_code::PROCESSES_ALIVE, error });
     }
     remove_locked(&mut session, state, context)
