@@ -9,6 +9,7 @@ mod agreement;
 mod audit_trail;
 mod capabilities;
 mod detach;
+mod entry;
 mod interaction;
 mod lifecycle;
 mod loading;
@@ -39,6 +40,11 @@ const TESTS: &[Test] = &[
     Test { name: "protection", run: protection::run },
     Test { name: "capabilities", run: capabilities::run },
     Test { name: "lifecycle", run: lifecycle::run },
+    Test { name: "entry: state", run: entry::state::run },
+    Test { name: "entry: directory", run: entry::directory::run },
+    Test { name: "entry: status", run: entry::status::run },
+    Test { name: "entry: terminal", run: entry::terminal::run },
+    Test { name: "entry: daemon", run: entry::daemon::run },
     Test { name: "agreement", run: agreement::run },
     Test { name: "races", run: races::run },
     Test { name: "audit", run: audit_trail::run },
