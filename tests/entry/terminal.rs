@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an administrator's shell does: runs a command, says how it ended, and reads on.
 const SHELL: &str = "\"$@\"; echo \"> ended $?\"; read -r line; echo \"> read $line\"";
+/// Or with only one end of the command at the terminal.
+const NO_INPUT: &str = "\"$@\" </dev/null; echo \"> ended $?\"";
+const NO_OUTPUT: &str = "\"$@\" 2>&1 | cat; echo '> ended'";
 
 /// An administrator at a terminal, with a shell that runs one command.
 struct Administrator {
@@ -58,18 +61,18 @@ impl Administrator {
     }
 
     /// Runs a command in the shell.
-    fn run(way: Way, words: impl Fn(&str) -> Vec<String>) -> Result<Self> {
+    fn run(shell: &str, way: Way, words: impl Fn(&str) -> Vec<String>) -> Result<Self> {
         Self::sit_down(|path| {
             let words = words(path);
-            let mut all = vec!["sh", "-c", SHELL, "sh"];
+            let mut all = vec!["sh", "-c", shell, "sh"];
             all.extend(way.0);
             all.extend(words.iter().map(String::as_str));
             OUTSIDE.command(&all)
         })
     }
 
-    fn at_the_actor(way: Way) -> Result<Self> {
-        Self::run(way, |path| ["vs-actor", "sit", path].map(str::to_owned).to_vec())
+    fn at_the_actor(shell: &str, way: Way) -> Result<Self> {
+        Self::run(shell, way, |path| ["vs-actor", "sit", path].map(str::to_owned).to_vec())
     }
 
     fn types(&mut self, text: &str) -> Result<()> {
@@ -137,6 +140,7 @@ fn all(checks: &mut Checks) -> Result<()> {
     outside(checks).context("at a terminal, outside")?;
     for way in WAYS {
         inside(way, checks).with_context(|| format!("at a terminal, {}", way.name()))?;
+        partly(way, checks).with_context(|| format!("partly at a terminal, {}", way.name()))?;
         interrupt(way, checks).with_context(|| format!("an interrupt key, {}", way.name()))?;
     }
     Ok(())
@@ -144,7 +148,7 @@ fn all(checks: &mut Checks) -> Result<()> {
 
 /// What a command could do if it had the caller's terminal.
 fn outside(checks: &mut Checks) -> Result<()> {
-    let mut administrator = Administrator::at_the_actor(OUTSIDE)?;
+    let mut administrator = Administrator::at_the_actor(SHELL, OUTSIDE)?;
     let seat: Seat = serde_json::from_str(&administrator.answer()?)?;
     let device = Device::of(&administrator.slave)?;
     checks.equal("outside: 0, 1 and 2", &seat.standard, &vec![device; 3]);
@@ -162,7 +166,7 @@ fn outside(checks: &mut Checks) -> Result<()> {
 
 fn inside(way: Way, checks: &mut Checks) -> Result<()> {
     let name = way.name();
-    let mut administrator = Administrator::at_the_actor(way)?;
+    let mut administrator = Administrator::at_the_actor(SHELL, way)?;
     let seat: Seat = serde_json::from_str(&administrator.answer()?)?;
     let device = Device::of(&administrator.slave)?;
     let own = seat.standard[0];
@@ -190,6 +194,34 @@ fn inside(way: Way, checks: &mut Checks) -> Result<()> {
     Ok(())
 }
 
+/// Only input, or only output, is at the terminal: that is replaced, and the rest goes in as it is.
+fn partly(way: Way, checks: &mut Checks) -> Result<()> {
+    let null = Device::of(&File::open("/dev/null")?)?;
+    for (shell, at_terminal, ended) in [(NO_INPUT, [1, 2].as_slice(), "ended 8"), (NO_OUTPUT, &[0], "ended")]
+    {
+        let what = format!("{}: {shell}", way.name());
+        let mut administrator = Administrator::at_the_actor(shell, way)?;
+        let seat: Seat = serde_json::from_str(&administrator.answer()?)?;
+        let device = Device::of(&administrator.slave)?;
+        for (number, found) in seat.standard.iter().enumerate() {
+            // Majors 136 to 143 are those of pseudo-terminals.
+            let is_terminal = (136..144).contains(&rustix::fs::major(found.1));
+            let is_right = found != &device && is_terminal == at_terminal.contains(&number);
+            checks
+                .check(is_right, || format!("{what}: {number} is {found:?}, the host's terminal {device:?}"));
+        }
+        if shell == NO_INPUT {
+            checks.equal(&format!("{what}: 0"), &seat.standard[0].1, &null.1);
+        } else {
+            checks.equal(&format!("{what}: typed"), &administrator.asks("hello\n")?.as_str(), &"heard hello");
+            // The key that ends input, at the beginning of a line.
+            administrator.types("\x04")?;
+        }
+        checks.equal(&format!("{what}: status"), &administrator.answer()?.as_str(), &ended);
+    }
+    Ok(())
+}
+
 /// A window that changes its size does so inside, too; in its own time.
 fn resize(name: &str, administrator: &mut Administrator, checks: &mut Checks) -> Result<()> {
     let master = OwnedFd::from(administrator.master.try_clone()?);
@@ -207,7 +239,7 @@ fn resize(name: &str, administrator: &mut Administrator, checks: &mut Checks) ->
 /// The interrupt key goes to the command, not to the caller's shell.
 fn interrupt(way: Way, checks: &mut Checks) -> Result<()> {
     let words = ["sh", "-c", "echo '> ready'; exec sleep 1000"].map(str::to_owned);
-    let mut administrator = Administrator::run(way, |_| words.to_vec())?;
+    let mut administrator = Administrator::run(SHELL, way, |_| words.to_vec())?;
     let name = way.name();
     checks.equal(&format!("{name}: a command at a terminal"), &administrator.answer()?.as_str(), &"ready");
     checks.equal(&format!("{name}: interrupted"), &administrator.asks("\x03")?.as_str(), &"ended 130");
