@@ -45,6 +45,7 @@ const TESTS: &[Test] = &[
     Test { name: "entry: directory", run: entry::directory::run },
     Test { name: "entry: status", run: entry::status::run },
     Test { name: "entry: terminal", run: entry::terminal::run },
+    Test { name: "entry: reaper", run: entry::reaper::run },
     Test { name: "entry: daemon", run: entry::daemon::run },
     Test { name: "agreement", run: agreement::run },
     Test { name: "races", run: races::run },

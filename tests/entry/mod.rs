@@ -6,6 +6,7 @@
 mod caller;
 pub(crate) mod daemon;
 pub(crate) mod directory;
+pub(crate) mod reaper;
 pub(crate) mod state;
 pub(crate) mod status;
 pub(crate) mod terminal;

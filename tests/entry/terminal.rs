@@ -17,7 +17,7 @@ use vs_tests::report::Checks;
 use vs_tests::terminal::{ANSWER, Device, LEGACY_TIOCSTI, Seat};
 use vs_tests::world::World;
 
-use super::{OUTSIDE, WAYS, Way};
+use super::{FEW_WAYS, OUTSIDE, WAYS, Way};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,6 +140,8 @@ fn all(checks: &mut Checks) -> Result<()> {
     outside(checks).context("at a terminal, outside")?;
     for way in WAYS {
         inside(way, checks).with_context(|| format!("at a terminal, {}", way.name()))?;
+    }
+    for way in FEW_WAYS {
         partly(way, checks).with_context(|| format!("partly at a terminal, {}", way.name()))?;
         interrupt(way, checks).with_context(|| format!("an interrupt key, {}", way.name()))?;
     }

@@ -7,13 +7,13 @@ use vs_tests::world::Proc;
 use super::sleeper::{Sleepers, names_of};
 use super::{ask, guests};
 
-/// Signals by name: a neighbour's, the host's and the spectator's are nobody; its own are.
+/// Signals by name: a neighbour's and the host's are nobody; its own are.
 pub(super) fn run(sleepers: &mut Sleepers, checks: &mut Checks) -> Result<()> {
     for (owner, _) in guests() {
         let neighbour =
             owner.strip_suffix("-a").map_or_else(|| owner.replace("-b", "-a"), |mode| format!("{mode}-b"));
         let mut commands = Vec::new();
-        for other in ["host", "spectator", &neighbour] {
+        for other in ["host", &neighbour] {
             let [roots, nobodys] = names_of(other);
             commands.push(format!("pkill -KILL -x {roots}"));
             commands.push(format!("killall -KILL {nobodys}"));

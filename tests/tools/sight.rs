@@ -14,6 +14,7 @@ const ASIDE: [&str; 4] = ["ps", "sh", "top", "vs-reaper"];
 
 /// What an inhabitant's tools are to see.
 struct View {
+    owner: &'static str,
     proc: Proc,
     /// The sleepers that root sees, and that nobody does.
     roots: BTreeSet<String>,
@@ -21,15 +22,15 @@ struct View {
 }
 
 impl View {
-    fn of(owner: &str, proc: Proc, sleepers: &Sleepers) -> Self {
+    fn of(owner: &'static str, proc: Proc, sleepers: &Sleepers) -> Self {
         let [root, nobody] = names_of(owner);
         let own = BTreeSet::from([root, nobody.clone()]);
         let all: BTreeSet<String> = sleepers.names().map(str::to_owned).collect();
         match proc {
-            Proc::Host => Self { proc, roots: all.clone(), nobodys: all },
+            Proc::Host => Self { owner, proc, roots: all.clone(), nobodys: all },
             // Published: in a /proc that hides what may not be traced, users see their own.
-            Proc::Hidepid => Self { proc, roots: own, nobodys: BTreeSet::from([nobody]) },
-            Proc::Pidns | Proc::Plain => Self { proc, roots: own.clone(), nobodys: own },
+            Proc::Hidepid => Self { owner, proc, roots: own, nobodys: BTreeSet::from([nobody]) },
+            Proc::Pidns | Proc::Plain => Self { owner, proc, roots: own.clone(), nobodys: own },
         }
     }
 }
@@ -111,10 +112,12 @@ fn names(view: &View) -> Vec<Question> {
     let mut find = |command: String, is_there: bool| {
         questions.push(Question { command, verdict: Verdict::Finds(is_there) });
     };
+    // Itself, another of its kind, and two who live elsewhere.
+    let kind = view.owner.split('-').next().unwrap_or_default();
     for (owner, ..) in INHABITANTS {
         let [roots, _] = names_of(owner);
         let is_seen = view.roots.contains(&roots);
-        if view.proc == Proc::Host && owner != "host" && owner != "pidns-a" {
+        if !owner.starts_with(kind) && owner != "host" && owner != "spectator" {
             continue;
         }
         find(format!("pgrep -x {roots}"), is_seen);
