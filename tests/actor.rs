@@ -5,29 +5,53 @@
 //! order but `self` is carried out in a process of its own: what one leaves behind (a traced child, a changed directory) is gone with it, and the
 //! audit counts repetitions by process. The first line is `ready PID`, the actor's target.
 //!
+//! `vs-actor find KEY`: prints what it finds itself with, as JSON. KEY is the serial number of a key to try.
+//!
+//! `vs-actor daemon NAME PID`: leaves a daemon behind that signals a process.
+//!
+//! `vs-actor sit PATH`: says which terminal it sits at, what it may do to the one at PATH, and obeys what is typed.
+//!
+//! `vs-actor trace alone|follow COMMAND...`: runs a command as its tracer, and if it follows, as that of all that it forks.
+//!
 //! `vs-actor storm PID N`: has N children each send signal 0 to a process, from the first instant on; the status is the errno that all got.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
-use vs_tests::{deed, operation, path_operation, target};
+use vs_tests::finding::{Finding, look_around};
+use vs_tests::{daemon, deed, operation, path_operation, target, terminal, tracer};
+
+/// The status of an actor that could not do what it was started for.
+const FAILED: u8 = 254;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [storm, host, times] = &arguments[..]
-        && storm == "storm"
-    {
-        let errno = deed::run(&["kill-storm", host, times]).unwrap_or(255);
-        return ExitCode::from(u8::try_from(errno).unwrap_or(255));
-    }
-    let name = arguments.into_iter().next().unwrap_or_else(|| "actor".to_owned());
-    match serve(&name) {
-        Ok(()) => ExitCode::SUCCESS,
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |word: &str| word.parse().unwrap_or(0);
+    let status = match words[..] {
+        ["find", key] => tell(&look_around(number(key).into())),
+        ["sit", other] => terminal::sit(other),
+        ["daemon", name, host] => daemon::daemonise(name, number(host)).map(|()| 0),
+        ["trace", how, ..] => tracer::trace(&arguments[2..], how == "follow"),
+        ["storm", host, times] => {
+            let errno = deed::run(&["kill-storm", host, times]).unwrap_or(255);
+            Ok(u8::try_from(errno).unwrap_or(255))
+        }
+        _ => serve(words.first().unwrap_or(&"actor")).map(|()| 0),
+    };
+    match status {
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("vs-actor {name}: {error}");
-            ExitCode::FAILURE
+            eprintln!("vs-actor {}: {error}", words.join(" "));
+            ExitCode::from(FAILED)
         }
     }
+}
+
+/// Prints a finding on one line.
+fn tell(finding: &Finding) -> io::Result<u8> {
+    let line = serde_json::to_string(finding)?;
+    writeln!(io::stdout(), "{line}").map(|()| 0)
 }
 
 fn serve(name: &str) -> io::Result<()> {

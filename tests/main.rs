@@ -9,6 +9,7 @@ mod agreement;
 mod audit_trail;
 mod capabilities;
 mod detach;
+mod entry;
 mod interaction;
 mod lifecycle;
 mod loading;
@@ -17,6 +18,7 @@ mod protection;
 mod races;
 mod refusal;
 mod sigio;
+mod tools;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -39,6 +41,12 @@ const TESTS: &[Test] = &[
     Test { name: "protection", run: protection::run },
     Test { name: "capabilities", run: capabilities::run },
     Test { name: "lifecycle", run: lifecycle::run },
+    Test { name: "entry: state", run: entry::state::run },
+    Test { name: "entry: directory", run: entry::directory::run },
+    Test { name: "entry: status", run: entry::status::run },
+    Test { name: "entry: terminal", run: entry::terminal::run },
+    Test { name: "entry: reaper", run: entry::reaper::run },
+    Test { name: "entry: daemon", run: entry::daemon::run },
     Test { name: "agreement", run: agreement::run },
     Test { name: "races", run: races::run },
     Test { name: "audit", run: audit_trail::run },
@@ -63,14 +71,13 @@ fn main() -> ExitCode {
         let (passed, failed) = report("refusal without the BPF LSM", refusal::run);
         return finish(passed, failed);
     }
+    if arguments.iter().any(|argument| argument == "--debian") {
+        return debian();
+    }
     let tests = TESTS.iter().filter(|test| only.is_none_or(|only| test.name.contains(only.as_str())));
     let mut world = match World::start() {
         Ok(world) => world,
-        Err(error) => {
-            println!("FAIL world: {error:#}");
-            println!("0 passed, 1 failed");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return hopeless(&error),
     };
     let (mut passed, mut failed) = (0, 0);
     for test in tests {
@@ -79,6 +86,27 @@ fn main() -> ExitCode {
         failed += counts.1;
     }
     finish(passed, failed)
+}
+
+/// The tests that take Debian's tools.
+fn debian() -> ExitCode {
+    let mut sleepers = match tools::begin() {
+        Ok(sleepers) => sleepers,
+        Err(error) => return hopeless(&error),
+    };
+    let (mut passed, mut failed) = (0, 0);
+    for test in tools::TESTS {
+        let counts = report(test.name, |checks| (test.run)(&mut sleepers, checks));
+        passed += counts.0;
+        failed += counts.1;
+    }
+    finish(passed, failed)
+}
+
+/// There is nothing to try anything with.
+fn hopeless(error: &anyhow::Error) -> ExitCode {
+    println!("FAIL world: {error:#}");
+    finish(0, 1)
 }
 
 /// Runs one test and prints what came of it; how many passed and failed.

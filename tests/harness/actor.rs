@@ -103,7 +103,7 @@ impl Drop for Actor {
 }
 
 /// The process of this name, in the host's numbers. It may take an instant until it has its name.
-fn find_process(comm: &str) -> Option<i32> {
+pub fn find_process(comm: &str) -> Option<i32> {
     for _ in 0..500 {
         for entry in std::fs::read_dir("/proc").ok()?.flatten() {
             let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();

@@ -7,10 +7,14 @@
 pub mod actor;
 pub mod audit;
 pub mod compat;
+pub mod daemon;
 pub mod deed;
+pub mod finding;
 pub mod operation;
 pub mod path_operation;
 pub mod relation;
 pub mod report;
 pub mod target;
+pub mod terminal;
+pub mod tracer;
 pub mod world;

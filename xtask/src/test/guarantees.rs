@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use super::{Counts, say};
 use crate::build;
 use crate::kernels::{Choice, Kernels};
+use crate::rootfs::Rootfs;
 use crate::vm::{Machine, Outcome, Source};
 use crate::workspace::{self, Workspace};
 
@@ -45,21 +46,35 @@ pub(super) fn exist(workspace: &Workspace) -> bool {
 pub(super) fn hold(workspace: &Workspace, kernel: &Choice, only: Option<&str>) -> Result<Counts> {
     let mut command = vec![SUITE.to_owned()];
     command.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only.to_owned()]));
-    run(workspace, kernel, &command, None)
+    run(workspace, kernel, &command, |_| {})
+}
+
+/// Debian's own tools inside of contexts, in a machine with a Debian in it.
+pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
+    run(workspace, kernel, &[SUITE.to_owned(), "--debian".to_owned()], |machine| {
+        machine.rootfs = Rootfs::Debian;
+    })
 }
 
 /// Where BPF is no active security module, `vs` has to notice and refuse, instead of promising what doesn't hold.
 pub(super) fn refused_without_bpf_lsm(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
-    run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], Some(WITHOUT_BPF_LSM))
+    run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], |machine| {
+        machine.append.push(WITHOUT_BPF_LSM.to_owned());
+    })
 }
 
-fn run(workspace: &Workspace, kernel: &Choice, command: &[String], append: Option<&str>) -> Result<Counts> {
+fn run(
+    workspace: &Workspace,
+    kernel: &Choice,
+    command: &[String],
+    adapt: impl FnOnce(&mut Machine),
+) -> Result<Counts> {
     let tools = build::everything(workspace)?;
     let kernel = Kernels::new(&workspace::cache()?).get(kernel)?;
     let mut machine = Machine::new(kernel, tools);
     machine.memory_mib = MEMORY_MIB;
     machine.timeout = TIMEOUT;
-    machine.append.extend(append.map(str::to_owned));
+    adapt(&mut machine);
     say(&format!("  {}", machine.kernel.name));
     let mut summary = None;
     let outcome = machine.run_lines(command, &mut |source, line| {

@@ -126,7 +126,12 @@ fn rings_of_the_kernels(options: &Options) -> Vec<Ring<'_>> {
     let mut rings: Vec<Ring<'_>> = Vec::new();
     for kernel in kernels {
         let name = format!("guarantees on {kernel}");
+        let tools = format!("tools of Debian on {kernel}");
+        let same = kernel.clone();
         rings.push(Ring::new(name, move |workspace| guarantees::hold(workspace, &kernel, only)));
+        if only.is_none() {
+            rings.push(Ring::new(tools, move |workspace| guarantees::hold_for_tools(workspace, &same)));
+        }
     }
     if let Some(kernel) = last.filter(|_| only.is_none()) {
         let name = format!("refusal without BPF LSM on {kernel}");
