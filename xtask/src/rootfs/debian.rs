@@ -16,7 +16,7 @@ use crate::vm::image::Image;
 
 /// What is in it beside Debian's required packages. `usr-is-merged` keeps the one out that would merge, which needs Perl;
 /// `gdb-minimal` is a gdb without an interpreter in it, a third of the size.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "usr-is-merged",
     "procps",
     "psmisc",
@@ -28,6 +28,7 @@ const PACKAGES: [&str; 11] = [
     "nginx-light",
     "redis-server",
     "libcap2-bin",
+    "systemd",
 ];
 
 /// What nobody reads in a test machine, and what would be half of it.

@@ -1,19 +1,22 @@
 //! The guarantees, tried inside of a machine on one kernel.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, fs};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::{Counts, say};
 use crate::build;
 use crate::kernels::{Choice, Kernels};
 use crate::rootfs::Rootfs;
-use crate::vm::{Machine, Outcome, Source};
+use crate::vm::{Machine, Outcome, Shared, Source};
 use crate::workspace::{self, Workspace};
 
 /// The program in the guest: one line a test, and at the end a summary.
 const SUITE: &str = "vs-guarantees";
+
+/// What is tried of the service.
+const SERVICE: &str = include_str!("service.sh");
 
 /// For one kernel. The suite takes a minute or two of it.
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -56,6 +59,21 @@ pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice) -> Result<C
     })
 }
 
+/// The audit's collector as a service of systemd, in a machine with a Debian in it.
+pub(super) fn hold_for_service(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
+    const GUEST: &str = "/usr/local/lib/vs-test";
+    let script = workspace.target().join("service.sh");
+    fs::write(&script, SERVICE).with_context(|| format!("writing {}", script.display()))?;
+    let unit = workspace.root().join("vs-loader/systemd/vs-audit.service");
+    let command = ["bash".to_owned(), format!("{GUEST}/service.sh")];
+    run(workspace, kernel, &command, |machine| {
+        machine.rootfs = Rootfs::Debian;
+        machine.with = [(script, "service.sh"), (unit, "vs-audit.service")]
+            .map(|(host, name)| Shared { host, guest: format!("{GUEST}/{name}").into() })
+            .into();
+    })
+}
+
 /// Where BPF is no active security module, `vs` has to notice and refuse, instead of promising what doesn't hold.
 pub(super) fn refused_without_bpf_lsm(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
     run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], |machine| {
@@ -90,10 +108,10 @@ fn run(
         (Outcome::Exited(0), Some(counts)) if counts.failed == 0 && counts.passed > 0 => Ok(counts),
         (Outcome::Exited(1), Some(counts)) if counts.failed > 0 => Ok(counts),
         (Outcome::Exited(status), Some(counts)) => {
-            bail!("{SUITE} says `{counts}` and ends with status {status}")
+            bail!("`{}` says `{counts}` and ends with status {status}", command.join(" "))
         }
         (Outcome::Exited(status), None) => {
-            bail!("{SUITE} ended with status {status} and without its summary")
+            bail!("`{}` ended with status {status} and without its summary", command.join(" "))
         }
         (outcome, _) => Err(KernelFailed(outcome).into()),
     }

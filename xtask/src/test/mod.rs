@@ -134,6 +134,8 @@ fn rings_of_the_kernels(options: &Options) -> Vec<Ring<'_>> {
         }
     }
     if let Some(kernel) = last.filter(|_| only.is_none()) {
+        let (service, same) = (format!("service of systemd on {kernel}"), kernel.clone());
+        rings.push(Ring::new(service, move |workspace| guarantees::hold_for_service(workspace, &same)));
         let name = format!("refusal without BPF LSM on {kernel}");
         rings.push(Ring::new(name, move |workspace| guarantees::refused_without_bpf_lsm(workspace, &kernel)));
     }
