@@ -3,7 +3,8 @@
 use std::ffi::CString;
 use std::io;
 
-/// Runs a command as a tracee, and with it, if wanted, all that it forks; its status as a shell tells it.
+/// Runs a command as a tracee, and with it, if wanted, all that it forks; its status as a shell tells it. What it leaves behind goes on
+/// without a tracer.
 ///
 /// # Errors
 /// The kernel refused a step.
@@ -22,10 +23,11 @@ pub fn trace(words: &[String], is_following: bool) -> io::Result<u8> {
             libc::_exit(127);
         }
     }
-    let mut options = libc::PTRACE_O_EXITKILL;
-    if is_following {
-        options |= libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACECLONE;
-    }
+    let options = if is_following {
+        libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACECLONE
+    } else {
+        0
+    };
     let mut is_first_stop = true;
     loop {
         let mut status = 0;

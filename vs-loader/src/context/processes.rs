@@ -209,6 +209,30 @@ impl Status {
     }
 }
 
+/// Why a child of `vs` does nothing of what it was made for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TracerError {
+    /// It has a tracer.
+    #[error(
+        "the process {0} traces vs; whoever traces a process that enters would have a hand in the context and the host: detach it"
+    )]
+    Traced(i32),
+    /// Whether it has one is not known.
+    #[error("cannot read /proc/self/status: {0}")]
+    Unknown(#[from] io::Error),
+}
+
+/// Refuses to go on under a tracer, which followed the fork of this process.
+///
+/// # Errors
+/// There is one.
+pub(super) fn refuse_tracer() -> Result<(), TracerError> {
+    match Status::own()?.tracer {
+        0 => Ok(()),
+        tracer => Err(TracerError::Traced(tracer)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

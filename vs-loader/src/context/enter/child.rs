@@ -26,7 +26,7 @@ use super::user::User;
 use crate::context::channel::{Channel, FailureKind, Message};
 use crate::context::host_tree::{HostTreeError, Origin};
 use crate::context::namespaces::Namespaces;
-use crate::context::processes::Status;
+use crate::context::processes::{self, TracerError};
 use crate::context::syscall::{self, SingleThreaded, StringArray};
 use crate::maps::store::{Store, StoreError};
 
@@ -39,14 +39,12 @@ pub(super) enum ChildError {
     Directory { path: PathBuf, cause: io::Error },
     #[error("{} is not below the context's root; choose another directory with --cwd", .0.display())]
     Outside(PathBuf),
-    #[error(
-        "the process {0} traces vs; whoever traces a process that enters would have a hand in the context and the host: detach it"
-    )]
-    Traced(i32),
     #[error("the context is being stopped, and may not have new processes")]
     Dying,
     #[error("cannot make a process in the context: {0}; its first process has ended, or there is no memory")]
     Clone(io::Error),
+    #[error(transparent)]
+    Tracer(#[from] TracerError),
     #[error(transparent)]
     HostTree(#[from] HostTreeError),
     #[error(transparent)]
@@ -133,10 +131,7 @@ fn prepare(
 ) -> Result<(), ChildError> {
     // From here on only root with CAP_SYS_PTRACE may look into this process, and of the context nobody.
     make_undumpable()?;
-    match Status::own().map_err(failed("read /proc/self/status"))?.tracer {
-        0 => {}
-        tracer => return Err(ChildError::Traced(tracer)),
-    }
+    processes::refuse_tracer()?;
     join(plan, token)?;
     change_directory(plan.directory)?;
     replace_terminals(plan, channel)?;

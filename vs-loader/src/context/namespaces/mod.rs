@@ -23,7 +23,7 @@ use vs_common::policy_entry::ProcMode;
 use super::Witness;
 use super::channel::{Channel, Message};
 use super::host_tree::{self, HostTreeError};
-use super::processes::{self, Member, ProcessError};
+use super::processes::{self, Member, ProcessError, TracerError};
 use super::reaper::{self, ReaperError};
 use super::registry::{self, Context, RegistryError};
 use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError};
@@ -211,6 +211,8 @@ pub(super) enum MakeError {
     #[error("cannot report to the launching vs: {0}")]
     Report(io::Error),
     #[error(transparent)]
+    Tracer(#[from] TracerError),
+    #[error(transparent)]
     HostTree(#[from] HostTreeError),
     #[error(transparent)]
     Tree(#[from] TreeError),
@@ -218,6 +220,8 @@ pub(super) enum MakeError {
 
 /// Gives this process a copy of the host's mount tree, wherever it stood before, and whatever else `flags` say.
 pub(super) fn unshare_host_tree(token: SingleThreaded, flags: UnshareFlags) -> Result<(), MakeError> {
+    // A tracer that follows forks would have the reaper, and hold on to it after the command was refused.
+    processes::refuse_tracer()?;
     host_tree::enter_anew(token)?;
     syscall::unshare(token, flags).map_err(MakeError::Unshare)
 }
