@@ -9,6 +9,7 @@ mod agreement;
 mod audit_trail;
 mod capabilities;
 mod detach;
+mod exit_codes;
 mod interaction;
 mod lifecycle;
 mod loading;
@@ -30,20 +31,34 @@ use vs_tests::world::World;
 struct Test {
     name: &'static str,
     run: fn(&mut World, &mut Checks, Option<Hook>) -> Result<()>,
+    /// Whether it begins with nothing in force, instead of with the suite's policy and everybody in his context.
+    begins_with_nothing: bool,
+}
+
+impl Test {
+    const fn new(name: &'static str, run: fn(&mut World, &mut Checks, Option<Hook>) -> Result<()>) -> Self {
+        Self { name, run, begins_with_nothing: false }
+    }
+
+    const fn with_nothing(self) -> Self {
+        Self { begins_with_nothing: true, ..self }
+    }
 }
 
 const TESTS: &[Test] = &[
-    Test { name: "interaction", run: interaction::run },
-    Test { name: "procfs", run: procfs::run },
-    Test { name: "sigio", run: sigio::run },
-    Test { name: "protection", run: protection::run },
-    Test { name: "capabilities", run: capabilities::run },
-    Test { name: "lifecycle", run: lifecycle::run },
-    Test { name: "agreement", run: agreement::run },
-    Test { name: "races", run: races::run },
-    Test { name: "audit", run: audit_trail::run },
-    Test { name: "loading", run: loading::run },
-    Test { name: "detach", run: detach::run },
+    Test::new("interaction", interaction::run),
+    Test::new("procfs", procfs::run),
+    Test::new("sigio", sigio::run),
+    Test::new("protection", protection::run),
+    Test::new("capabilities", capabilities::run),
+    Test::new("lifecycle", lifecycle::run),
+    Test::new("agreement", agreement::run),
+    Test::new("races", races::run),
+    Test::new("audit", audit_trail::run),
+    Test::new("loading", loading::run),
+    Test::new("exit codes", exit_codes::run),
+    Test::new("detach", detach::run),
+    Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 
 /// Failures of one test that are printed; a kernel that denies nothing has thousands.
@@ -63,7 +78,9 @@ fn main() -> ExitCode {
         let (passed, failed) = report("refusal without the BPF LSM", refusal::run);
         return finish(passed, failed);
     }
-    let tests = TESTS.iter().filter(|test| only.is_none_or(|only| test.name.contains(only.as_str())));
+    let tests = TESTS
+        .iter()
+        .filter(|test| only.is_none_or(|only| only.split(',').any(|only| test.name.contains(only))));
     let mut world = match World::start() {
         Ok(world) => world,
         Err(error) => {
@@ -74,7 +91,14 @@ fn main() -> ExitCode {
     };
     let (mut passed, mut failed) = (0, 0);
     for test in tests {
-        let counts = report(test.name, |checks| (test.run)(&mut world, checks, None));
+        let counts = report(test.name, |checks| {
+            if test.begins_with_nothing {
+                world.stop()?;
+            } else {
+                world.ensure()?;
+            }
+            (test.run)(&mut world, checks, None)
+        });
         passed += counts.0;
         failed += counts.1;
     }
