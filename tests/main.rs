@@ -10,6 +10,7 @@ mod audit_trail;
 mod capabilities;
 mod detach;
 mod exit_codes;
+mod injection;
 mod interaction;
 mod lifecycle;
 mod loading;
@@ -58,6 +59,7 @@ const TESTS: &[Test] = &[
     Test::new("loading", loading::run),
     Test::new("exit codes", exit_codes::run),
     Test::new("detach", detach::run),
+    Test::new("injection", injection::run),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 
