@@ -18,6 +18,7 @@ mod procfs;
 mod protection;
 mod races;
 mod refusal;
+mod second_lock;
 mod sigio;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ const TESTS: &[Test] = &[
     Test::new("audit", audit_trail::run),
     Test::new("loading", loading::run),
     Test::new("exit codes", exit_codes::run),
+    Test::new("second lock", second_lock::run),
     Test::new("detach", detach::run),
     Test::new("injection", injection::run),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
