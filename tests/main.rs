@@ -10,6 +10,7 @@ mod audit_trail;
 mod capabilities;
 mod detach;
 mod exit_codes;
+mod foreign_storage;
 mod injection;
 mod interaction;
 mod lifecycle;
@@ -62,6 +63,7 @@ const TESTS: &[Test] = &[
     Test::new("second lock", second_lock::run),
     Test::new("detach", detach::run),
     Test::new("injection", injection::run),
+    Test::new("foreign storage", foreign_storage::run),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 
