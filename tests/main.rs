@@ -15,6 +15,7 @@ mod injection;
 mod interaction;
 mod lifecycle;
 mod loading;
+mod observe;
 mod procfs;
 mod protection;
 mod races;
@@ -58,6 +59,7 @@ const TESTS: &[Test] = &[
     Test::new("agreement", agreement::run),
     Test::new("races", races::run),
     Test::new("audit", audit_trail::run),
+    Test::new("observe", observe::run),
     Test::new("loading", loading::run),
     Test::new("exit codes", exit_codes::run),
     Test::new("second lock", second_lock::run),
