@@ -22,6 +22,7 @@ mod races;
 mod refusal;
 mod second_lock;
 mod sigio;
+mod status;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -60,6 +61,7 @@ const TESTS: &[Test] = &[
     Test::new("races", races::run),
     Test::new("audit", audit_trail::run),
     Test::new("observe", observe::run),
+    Test::new("status", status::run),
     Test::new("loading", loading::run),
     Test::new("exit codes", exit_codes::run),
     Test::new("second lock", second_lock::run),
