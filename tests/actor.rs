@@ -1,6 +1,6 @@
 //! `vs-actor NAME`: runs inside a context and does there what it is told.
 //!
-//! On standard input, one line an order: `op NAME PID`, `path NAME PID`, `do WORDS...`, `self WORDS...`; on standard output one line an answer:
+//! On standard input, one line an order: `op NAME PID`, `path NAME PID`, `do WORDS...`, `self ...` any of these; on standard output one line an answer:
 //! `done ERRNO PID`, the errno (0: it went through) and the number, in the actor's own PID namespace, of the process that tried. Each
 //! order but `self` is carried out in a process of its own: what one leaves behind (a traced child, a changed directory) is gone with it, and the
 //! audit counts repetitions by process. The first line is `ready PID`, the actor's target.
@@ -69,7 +69,7 @@ fn serve(name: &str) -> io::Result<()> {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
         let (errno, pid) = match words[..] {
-            ["self", ref deed @ ..] => (deed::run(deed).unwrap_or(255), 0),
+            ["self", ref order @ ..] => (deed::run(order).unwrap_or_else(|| obey(order)), 0),
             _ => in_child(|| obey(&words))?,
         };
         writeln!(out, "done {errno} {pid}")?;

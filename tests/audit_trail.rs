@@ -9,7 +9,7 @@ use vs_tests::report::Checks;
 use vs_tests::world::{POLICY, World, policy, vs_ok};
 
 /// What the audit says of one context's `task_kill` so far: records, repetitions, suppressed, lost.
-fn accounted(records: &[Value], xid: u64) -> u64 {
+pub(crate) fn accounted(records: &[Value], xid: u64) -> u64 {
     let of_context = |value: &Value| value["xid"].as_u64() == Some(xid);
     let count = |value: &Value| value.as_u64().unwrap_or(0);
     records
@@ -30,7 +30,7 @@ fn accounted(records: &[Value], xid: u64) -> u64 {
 }
 
 /// Waits until the audit has accounted for so many more attempts; gives what it came to.
-fn wait_for_account(world: &mut World, xid: u64, wanted: u64) -> Result<u64> {
+pub(crate) fn wait_for_account(world: &mut World, xid: u64, wanted: u64) -> Result<u64> {
     let mut found = 0;
     for _ in 0..200 {
         found = accounted(world.audit.read()?, xid);

@@ -18,7 +18,7 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// Takes one pin away, which detaches its program.
-fn detach(hook: Hook) -> Result<()> {
+pub(crate) fn detach(hook: Hook) -> Result<()> {
     let pin = format!("{}/{}", links_of_epoch()?, hook.name());
     fs::remove_file(&pin).with_context(|| format!("unpin {pin}"))
 }
@@ -67,7 +67,7 @@ fn attach_again(world: &mut World, hook: Hook) -> Result<()> {
 /// Detaches each in turn.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
     // Records of what is no longer denied do not come.
-    world.audit.patience = std::time::Duration::from_millis(500);
+    let patience = std::mem::replace(&mut world.audit.patience, std::time::Duration::from_millis(500));
     for hook in Hook::ALL.iter().copied() {
         detach(hook)?;
         // The kernel detaches behind the back of who unpins (`kernel/bpf/inode.c:bpf_any_put` leaves a link to a worker).
@@ -86,5 +86,6 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
         });
         attach_again(world, hook).with_context(|| format!("attach again after {}", hook.name()))?;
     }
+    world.audit.patience = patience;
     Ok(())
 }

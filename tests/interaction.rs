@@ -10,10 +10,19 @@ use vs_tests::world::{Proc, World};
 
 /// Tries every operation, or those that one hook denies.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) -> Result<()> {
-    let is_wanted =
-        |operation: &&Operation| only.is_none() || operation.hook == only || operation.spectator_hook == only;
+    run_those(world, checks, |operation| {
+        only.is_none() || operation.hook == only || operation.spectator_hook == only
+    })
+}
+
+/// Tries some operations, by everybody on everybody.
+pub(crate) fn run_those(
+    world: &mut World,
+    checks: &mut Checks,
+    is_wanted: impl Fn(&Operation) -> bool,
+) -> Result<()> {
     let mut records = Vec::new();
-    for operation in operation::ALL.iter().filter(is_wanted) {
+    for operation in operation::ALL.iter().filter(|operation| is_wanted(operation)) {
         for actor in 0..world.inhabitants.len() {
             for target in 0..world.inhabitants.len() {
                 try_one(world, checks, &mut records, operation, actor, target)?;

@@ -15,7 +15,7 @@ use vs_tests::world::{POLICY, World, policy, vs, vs_ok};
 const OTHER: &str = "/tmp/other.toml";
 
 /// Whether a guest is kept from the host just now.
-fn is_enforced(world: &mut World) -> Result<bool> {
+pub(crate) fn is_enforced(world: &mut World) -> Result<bool> {
     let host = world.inhabitant("host")?.actor.target;
     Ok(world.order("plain-a", &format!("op kill {host}"))?.errno == libc::EPERM)
 }

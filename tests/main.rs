@@ -10,14 +10,20 @@ mod audit_trail;
 mod capabilities;
 mod detach;
 mod entry;
+mod exit_codes;
+mod foreign_storage;
+mod injection;
 mod interaction;
 mod lifecycle;
 mod loading;
+mod observe;
 mod procfs;
 mod protection;
 mod races;
 mod refusal;
+mod second_lock;
 mod sigio;
+mod status;
 mod tools;
 
 use std::process::ExitCode;
@@ -32,26 +38,45 @@ use vs_tests::world::World;
 struct Test {
     name: &'static str,
     run: fn(&mut World, &mut Checks, Option<Hook>) -> Result<()>,
+    /// Whether it begins with nothing in force, instead of with the suite's policy and everybody in his context.
+    begins_with_nothing: bool,
+}
+
+impl Test {
+    const fn new(name: &'static str, run: fn(&mut World, &mut Checks, Option<Hook>) -> Result<()>) -> Self {
+        Self { name, run, begins_with_nothing: false }
+    }
+
+    const fn with_nothing(self) -> Self {
+        Self { begins_with_nothing: true, ..self }
+    }
 }
 
 const TESTS: &[Test] = &[
-    Test { name: "interaction", run: interaction::run },
-    Test { name: "procfs", run: procfs::run },
-    Test { name: "sigio", run: sigio::run },
-    Test { name: "protection", run: protection::run },
-    Test { name: "capabilities", run: capabilities::run },
-    Test { name: "lifecycle", run: lifecycle::run },
-    Test { name: "entry: state", run: entry::state::run },
-    Test { name: "entry: directory", run: entry::directory::run },
-    Test { name: "entry: status", run: entry::status::run },
-    Test { name: "entry: terminal", run: entry::terminal::run },
-    Test { name: "entry: reaper", run: entry::reaper::run },
-    Test { name: "entry: daemon", run: entry::daemon::run },
-    Test { name: "agreement", run: agreement::run },
-    Test { name: "races", run: races::run },
-    Test { name: "audit", run: audit_trail::run },
-    Test { name: "loading", run: loading::run },
-    Test { name: "detach", run: detach::run },
+    Test::new("interaction", interaction::run),
+    Test::new("procfs", procfs::run),
+    Test::new("sigio", sigio::run),
+    Test::new("protection", protection::run),
+    Test::new("capabilities", capabilities::run),
+    Test::new("lifecycle", lifecycle::run),
+    Test::new("entry: state", entry::state::run),
+    Test::new("entry: directory", entry::directory::run),
+    Test::new("entry: status", entry::status::run),
+    Test::new("entry: terminal", entry::terminal::run),
+    Test::new("entry: reaper", entry::reaper::run),
+    Test::new("entry: daemon", entry::daemon::run),
+    Test::new("agreement", agreement::run),
+    Test::new("races", races::run),
+    Test::new("audit", audit_trail::run),
+    Test::new("observe", observe::run),
+    Test::new("status", status::run),
+    Test::new("loading", loading::run),
+    Test::new("exit codes", exit_codes::run),
+    Test::new("second lock", second_lock::run),
+    Test::new("detach", detach::run),
+    Test::new("injection", injection::run),
+    Test::new("foreign storage", foreign_storage::run),
+    Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 
 /// Failures of one test that are printed; a kernel that denies nothing has thousands.
@@ -74,14 +99,23 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| argument == "--debian") {
         return debian();
     }
-    let tests = TESTS.iter().filter(|test| only.is_none_or(|only| test.name.contains(only.as_str())));
+    let tests = TESTS
+        .iter()
+        .filter(|test| only.is_none_or(|only| only.split(',').any(|only| test.name.contains(only))));
     let mut world = match World::start() {
         Ok(world) => world,
         Err(error) => return hopeless(&error),
     };
     let (mut passed, mut failed) = (0, 0);
     for test in tests {
-        let counts = report(test.name, |checks| (test.run)(&mut world, checks, None));
+        let counts = report(test.name, |checks| {
+            if test.begins_with_nothing {
+                world.stop()?;
+            } else {
+                world.ensure()?;
+            }
+            (test.run)(&mut world, checks, None)
+        });
         passed += counts.0;
         failed += counts.1;
     }

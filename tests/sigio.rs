@@ -14,7 +14,7 @@ use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::{World, actor_command};
 
 /// The ways to give a file an owner, and the hook that sees each.
-const WAYS: [(&str, Hook); 5] = [
+pub(crate) const WAYS: [(&str, Hook); 5] = [
     ("fcntl", Hook::FileFcntl),
     ("fcntl-ex", Hook::FileFcntl),
     ("ioctl", Hook::FileIoctl),
@@ -23,7 +23,7 @@ const WAYS: [(&str, Hook); 5] = [
 ];
 
 /// Whether a signal waits for a process.
-fn is_pending(pid: i32, signal: i32) -> Result<bool> {
+pub(crate) fn is_pending(pid: i32, signal: i32) -> Result<bool> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let mask =
         status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).context("ShdPnd in /proc/PID/status")?;
@@ -91,7 +91,7 @@ fn one(
 }
 
 /// A real-time signal that does not wait for this target yet.
-fn next_signal(world: &mut World, target: &str) -> Result<i32> {
+pub(crate) fn next_signal(world: &mut World, target: &str) -> Result<i32> {
     let pid = world.inhabitant(target)?.actor.target;
     for signal in 35..64 {
         if !is_pending(pid, signal)? {

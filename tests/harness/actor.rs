@@ -99,6 +99,9 @@ impl Drop for Actor {
         // Killed already or not, it ends; the status tells nothing that matters here.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Nobody else ends the host's, and one that is left would be taken for the next one's.
+        // SAFETY: Numbers only.
+        unsafe { libc::kill(self.target, libc::SIGKILL) };
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use libc::{c_int, c_long};
 
 use crate::compat::syscall32;
+use crate::handover;
 
 fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
@@ -82,10 +83,37 @@ pub fn run(words: &[&str]) -> Option<i32> {
         ["kill-storm", pid, times] => {
             storm(number(times), || call!(libc::syscall(libc::SYS_kill, number(pid), 0)))
         }
+        ["received", how, path] => handover::use_received(how, path),
         ["fork"] => fork_once(),
+        ["thread"] => match std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join) {
+            Ok(_) => 0,
+            Err(error) => error.raw_os_error().unwrap_or(255),
+        },
         ["set-owner", how, pid, signal] => set_owner(how, number(pid), number(signal)),
         _ => return None,
     })
+}
+
+/// Opens, looks at or reads the link at a path below a directory.
+pub(crate) fn below(directory: c_int, how: &str, path: &str) -> i32 {
+    let path = text(path);
+    let mut buffer = [0_u8; 256];
+    // SAFETY: All zero bytes are a valid stat.
+    let mut status: libc::stat = unsafe { std::mem::zeroed() };
+    match how {
+        "stat" => call!(libc::fstatat(directory, path.as_ptr(), &raw mut status, libc::AT_SYMLINK_NOFOLLOW)),
+        // The call by number: the C library's gives another type than the rest.
+        "readlink" => {
+            call!(libc::syscall(
+                libc::SYS_readlinkat,
+                directory,
+                path.as_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len()
+            ))
+        }
+        _ => call!(libc::openat(directory, path.as_ptr(), open_flags(how) | libc::O_CLOEXEC)),
+    }
 }
 
 fn mount(from: &str, to: &str, kind: &str, flags: libc::c_ulong) -> i32 {

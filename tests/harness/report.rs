@@ -21,6 +21,18 @@ impl Checks {
         }
     }
 
+    /// Runs further checks, whose failures say under what circumstances they were made.
+    ///
+    /// # Errors
+    /// Those of the checks.
+    pub fn during<E>(&mut self, when: &str, run: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        let mut inner = Self::default();
+        let result = run(&mut inner);
+        self.held += inner.held;
+        self.failures.extend(inner.failures.into_iter().map(|failure| format!("{when}: {failure}")));
+        result
+    }
+
     /// Notes that something equals what was expected.
     pub fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: &T, expected: &T) {
         self.check(found == expected, || format!("{what}: {found:?}, expected {expected:?}"));

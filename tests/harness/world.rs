@@ -40,6 +40,9 @@ pub const POLICY: &str = "/tmp/suite.toml";
 /// Where the collector writes.
 pub const AUDIT: &str = "/tmp/audit.jsonl";
 
+/// The exit code of a command that finds nothing loaded.
+const NOT_LOADED: i32 = 9;
+
 /// One inhabitant.
 #[derive(Debug)]
 pub struct Inhabitant {
@@ -97,6 +100,29 @@ pub fn vs_ok(arguments: &[&str]) -> Result<String> {
         bail!("vs {}: {}: {}", arguments.join(" "), output.status, said.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Waits until no hook has two programs: the kernel detaches those of the epoch before behind the back of `vs load`, one after the other.
+///
+/// # Errors
+/// The kernel does not list its programs, or some stay.
+pub fn wait_for_detached() -> Result<()> {
+    for _ in 0..200 {
+        let mut names = Vec::new();
+        for program in aya::programs::loaded_programs() {
+            // One that went meanwhile is not listed.
+            let Ok(program) = program else { continue };
+            names.push(program.name().to_vec());
+        }
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() == all {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    bail!("programs of an older epoch stay attached")
 }
 
 /// The command that starts an actor in the place of an inhabitant, under a name of its own.
@@ -158,13 +184,41 @@ impl World {
         vs_ok(&["load", POLICY]).map(drop)
     }
 
+    /// Everybody leaves, and nothing is in force.
+    ///
+    /// # Errors
+    /// Something cannot be taken out of force.
+    pub fn stop(&mut self) -> Result<()> {
+        self.inhabitants.clear();
+        match vs(&["unload", "--stop"])? {
+            output if output.status.success() || output.status.code() == Some(NOT_LOADED) => Ok(()),
+            output => bail!("vs unload --stop: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        }
+    }
+
+    /// Has everybody settle, if they have left.
+    ///
+    /// # Errors
+    /// As for [`World::restart`].
+    pub fn ensure(&mut self) -> Result<()> {
+        if self.inhabitants.is_empty() { self.restart() } else { Ok(()) }
+    }
+
     /// Begins anew: everybody leaves, the programs are attached again, and new actors enter.
     ///
     /// # Errors
     /// Any of it fails.
     pub fn restart(&mut self) -> Result<()> {
+        self.restart_with(POLICY)
+    }
+
+    /// The same with another policy file, which has the suite's contexts.
+    ///
+    /// # Errors
+    /// Any of it fails.
+    pub fn restart_with(&mut self, policy: &str) -> Result<()> {
         self.inhabitants.clear();
-        vs_ok(&["load", "--stop", POLICY])?;
+        vs_ok(&["load", "--stop", policy])?;
         self.inhabitants = settle()?;
         Ok(())
     }

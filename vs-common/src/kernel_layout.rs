@@ -80,4 +80,8 @@ pub mod inject {
     pub const OWNER_FULL: u32 = 1 << 5;
     /// The flag `entering` cannot be cleared.
     pub const ENTER_CLEAR: u32 = 1 << 6;
+
+    /// Of these the loader's canary would die: it has a child and is asked who it is. Nothing that meets them is put in force by anybody but
+    /// a test.
+    pub const MET_BY_CANARY: u32 = TASK_CREATE | ACTOR_READ;
 }

@@ -95,9 +95,15 @@ fn tag_or_nobodys(task: Task, failure: u32) -> *const Tag {
     if layout::STORAGE_BUSY.load() == 0 {
         return &raw const HOST;
     }
-    let mut host = HOST;
-    let tag = create_task_tag(task, &mut host);
+    let tag = task_tag_or_hosts(task);
     if tag.is_null() { &raw const UNKNOWN } else { tag }
+}
+
+/// The tag of a task, made the host's if it has none; null: it cannot be told.
+#[inline(always)]
+pub(crate) fn task_tag_or_hosts(task: Task) -> *mut Tag {
+    let mut host = HOST;
+    create_task_tag(task, &mut host)
 }
 
 /// The tag of a task, or null.

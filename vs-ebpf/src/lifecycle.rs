@@ -10,7 +10,7 @@
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
-use vs_common::context::{Identity, decide_fork, lifecycle};
+use vs_common::context::{Identity, Tag, decide_fork, lifecycle};
 use vs_common::hook::Hook;
 use vs_common::kernel_layout::inject;
 use vs_common::verdict::{Errno, Reason, Verdict};
@@ -70,14 +70,28 @@ fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     let tag = if is_injected(inject::ENTER_CLEAR) { core::ptr::null_mut() } else { context::task_tag(task) };
+    let tag = if tag.is_null() { tag_again(task) } else { tag };
     if tag.is_null() {
-        // Another tool's storage on a host process, or (before 6.2) a busy lock: then the process stays protected.
-        if layout::STORAGE_BUSY.load() != 0 || is_injected(inject::ENTER_CLEAR) {
-            counters::count_failure(Hook::BprmCommittedCreds);
-        }
         return ALLOW;
     }
     // SAFETY: Not null, and storage lives until the program returns; only this task's own exec changes the word.
     unsafe { (*tag).lifecycle &= !lifecycle::ENTERING };
     ALLOW
+}
+
+/// The tag of a task for which the helper gave none. From 6.2 on there is none: what the task has is another tool's, and it is the host's.
+/// Before, the lock may have been busy: then the process stays protected, which is counted.
+#[inline(always)]
+fn tag_again(task: Task) -> *mut Tag {
+    let tag = if is_injected(inject::ENTER_CLEAR) {
+        core::ptr::null_mut()
+    } else if layout::STORAGE_BUSY.load() == 0 {
+        return core::ptr::null_mut();
+    } else {
+        context::task_tag_or_hosts(task)
+    };
+    if tag.is_null() {
+        counters::count_failure(Hook::BprmCommittedCreds);
+    }
+    tag
 }
