@@ -234,7 +234,7 @@ fn actor_unknown(world: &mut World, checks: &mut Checks, failing: &Failing) -> R
     for path in ["open-status", "stat", "readlink-exe"] {
         comes_to(world, checks, "plain-a", &format!("self path {path} {own}"), &[libc::ENOENT])?;
     }
-    comes_to(world, checks, "plain-a", "self mkdir /sys/fs/bpf/x", &[libc::EPERM])?;
+    comes_to(world, checks, "plain-a", "self mkdir /sys/fs/bpf/of-nobody", &[libc::EPERM])?;
     for (hook, errno) in [
         (Hook::TaskKill, "EPERM"),
         (Hook::PtraceAccessCheck, "EPERM"),

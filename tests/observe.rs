@@ -177,7 +177,7 @@ fn protection(world: &mut World, checks: &mut Checks, records: &mut Vec<Expected
         (user_namespace.as_str(), libc::EPERM, Hook::UsernsCreate),
     ];
     let in_host_tree = [
-        ("mkdir /sys/fs/bpf/x", libc::EPERM, Hook::InodeMkdir),
+        ("mkdir /sys/fs/bpf/of-a-guest", libc::EPERM, Hook::InodeMkdir),
         ("rmdir /sys/fs/bpf/vs/1/maps", libc::EPERM, Hook::InodeRmdir),
         ("chmod /sys/fs/bpf/vs", libc::EPERM, Hook::InodeSetattr),
         ("open write /proc/sysrq-trigger", libc::EACCES, Hook::FileOpen),
