@@ -1,11 +1,12 @@
 //! The guarantees, tried inside of a machine on one kernel.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Counts, say};
+use super::{Counts, Say};
 use crate::build;
 use crate::kernels::{Choice, Kernels};
 use crate::rootfs::Rootfs;
@@ -23,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_mins(15);
 
 /// The suite starts many processes, and servers in memory.
 const MEMORY_MIB: u32 = 2048;
+
+/// Held while something is built or fetched: machines run side by side, and what they need is got by one of them.
+static PREPARING: Mutex<()> = Mutex::new(());
 
 /// Security modules without `bpf`: programs load and attach there, and nothing they say counts.
 const WITHOUT_BPF_LSM: &str = "lsm=landlock,yama,apparmor";
@@ -46,27 +50,32 @@ pub(super) fn exist(workspace: &Workspace) -> bool {
 }
 
 /// All guarantees, or those whose name contains `only`.
-pub(super) fn hold(workspace: &Workspace, kernel: &Choice, only: Option<&str>) -> Result<Counts> {
+pub(super) fn hold(
+    workspace: &Workspace,
+    kernel: &Choice,
+    only: Option<&str>,
+    say: Say<'_>,
+) -> Result<Counts> {
     let mut command = vec![SUITE.to_owned()];
     command.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only.to_owned()]));
-    run(workspace, kernel, &command, |_| {})
+    run(workspace, kernel, &command, say, |_| {})
 }
 
 /// Debian's own tools inside of contexts, in a machine with a Debian in it.
-pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
-    run(workspace, kernel, &[SUITE.to_owned(), "--debian".to_owned()], |machine| {
+pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice, say: Say<'_>) -> Result<Counts> {
+    run(workspace, kernel, &[SUITE.to_owned(), "--debian".to_owned()], say, |machine| {
         machine.rootfs = Rootfs::Debian;
     })
 }
 
 /// The audit's collector as a service of systemd, in a machine with a Debian in it.
-pub(super) fn hold_for_service(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
+pub(super) fn hold_for_service(workspace: &Workspace, kernel: &Choice, say: Say<'_>) -> Result<Counts> {
     const GUEST: &str = "/usr/local/lib/vs-test";
     let script = workspace.target().join("service.sh");
     fs::write(&script, SERVICE).with_context(|| format!("writing {}", script.display()))?;
     let unit = workspace.root().join("vs-loader/systemd/vs-audit.service");
     let command = ["bash".to_owned(), format!("{GUEST}/service.sh")];
-    run(workspace, kernel, &command, |machine| {
+    run(workspace, kernel, &command, say, |machine| {
         machine.rootfs = Rootfs::Debian;
         machine.with = [(script, "service.sh"), (unit, "vs-audit.service")]
             .map(|(host, name)| Shared { host, guest: format!("{GUEST}/{name}").into() })
@@ -75,8 +84,12 @@ pub(super) fn hold_for_service(workspace: &Workspace, kernel: &Choice) -> Result
 }
 
 /// Where BPF is no active security module, `vs` has to notice and refuse, instead of promising what doesn't hold.
-pub(super) fn refused_without_bpf_lsm(workspace: &Workspace, kernel: &Choice) -> Result<Counts> {
-    run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], |machine| {
+pub(super) fn refused_without_bpf_lsm(
+    workspace: &Workspace,
+    kernel: &Choice,
+    say: Say<'_>,
+) -> Result<Counts> {
+    run(workspace, kernel, &[SUITE.to_owned(), "--no-bpf-lsm".to_owned()], say, |machine| {
         machine.append.push(WITHOUT_BPF_LSM.to_owned());
     })
 }
@@ -85,11 +98,14 @@ fn run(
     workspace: &Workspace,
     kernel: &Choice,
     command: &[String],
+    say: Say<'_>,
     adapt: impl FnOnce(&mut Machine),
 ) -> Result<Counts> {
-    let tools = build::everything(workspace)?;
-    let kernel = Kernels::new(&workspace::cache()?).get(kernel)?;
-    let mut machine = Machine::new(kernel, tools);
+    let mut machine = {
+        let _guard = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = build::everything(workspace)?;
+        Machine::new(Kernels::new(&workspace::cache()?).get(kernel)?, tools)
+    };
     machine.memory_mib = MEMORY_MIB;
     machine.timeout = TIMEOUT;
     adapt(&mut machine);

@@ -6,7 +6,10 @@ mod counts;
 mod guarantees;
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -36,26 +39,91 @@ pub(crate) struct Options {
     list: bool,
 }
 
+/// Takes a line of the report.
+pub(crate) type Say<'a> = &'a (dyn Fn(&str) + Sync);
+
 /// What a ring does.
-type Run<'a> = dyn Fn(&Workspace) -> Result<Counts> + 'a;
+type Run<'a> = dyn Fn(&Workspace, Say<'_>) -> Result<Counts> + Sync + 'a;
 
 /// A group of tests with a name.
 struct Ring<'a> {
     name: String,
     /// Whether it takes anything beyond what builds this task itself.
     needs_setup: bool,
+    /// Whether it has a machine of its own, and may run beside others of the kind.
+    is_in_machine: bool,
     run: Box<Run<'a>>,
 }
 
 impl<'a> Ring<'a> {
-    fn new(name: impl Into<String>, run: impl Fn(&Workspace) -> Result<Counts> + 'a) -> Self {
-        Self { name: name.into(), needs_setup: true, run: Box::new(run) }
+    fn new(name: impl Into<String>, run: impl Fn(&Workspace) -> Result<Counts> + Sync + 'a) -> Self {
+        let run = move |workspace: &Workspace, _: Say<'_>| run(workspace);
+        Self { name: name.into(), needs_setup: true, is_in_machine: false, run: Box::new(run) }
+    }
+
+    fn in_machine(
+        name: impl Into<String>,
+        run: impl Fn(&Workspace, Say<'_>) -> Result<Counts> + Sync + 'a,
+    ) -> Self {
+        Self { name: name.into(), needs_setup: true, is_in_machine: true, run: Box::new(run) }
     }
 
     fn without_setup(mut self) -> Self {
         self.needs_setup = false;
         self
     }
+
+    /// Runs it, and prints what it says: at once if it is alone, or when it is done.
+    fn report(&self, workspace: &Workspace, is_alone: bool) -> Outcome {
+        let begin = Instant::now();
+        say(&format!("{} ...", self.name));
+        let lines = Mutex::new(Vec::new());
+        let later = |line: &str| lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+        let mut outcome = Outcome { counts: Counts::ONE_FAILED, status: 0 };
+        match (self.run)(workspace, if is_alone { &say } else { &later }) {
+            Ok(counts) => outcome.counts = counts,
+            Err(error) => {
+                later(&format!("{error:#}"));
+                if let Some(KernelFailed(kernel)) = error.downcast_ref() {
+                    outcome.status = kernel.status();
+                }
+            }
+        }
+        let mut lines = lines.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let verdict = if outcome.counts.failed == 0 { "ok" } else { "FAILED" };
+        let seconds = begin.elapsed().as_secs_f32();
+        lines.push(format!("{} {verdict}: {} ({seconds:.0} s)", self.name, outcome.counts));
+        say(&lines.join("\n"));
+        outcome
+    }
+}
+
+/// What came of a ring.
+struct Outcome {
+    counts: Counts,
+    /// That of a kernel that failed, or 0.
+    status: u8,
+}
+
+/// Runs rings, those in machines side by side: as many as there are processors, of which each machine takes one.
+fn run_all(workspace: &Workspace, rings: &[Ring<'_>]) -> Vec<Outcome> {
+    let (machines, others): (Vec<_>, Vec<_>) = rings.iter().partition(|ring| ring.is_in_machine);
+    let mut outcomes: Vec<Outcome> = others.iter().map(|ring| ring.report(workspace, true)).collect();
+    let is_alone = machines.len() == 1;
+    let waiting = Mutex::new(machines.iter());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || std::iter::from_fn(next).map(|ring| ring.report(workspace, is_alone)).collect::<Vec<_>>();
+    let count = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(machines.len());
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            match worker.join() {
+                Ok(done) => outcomes.extend(done),
+                Err(_) => outcomes.push(Outcome { counts: Counts::ONE_FAILED, status: 0 }),
+            }
+        }
+    });
+    outcomes
 }
 
 /// Runs the rings and prints their sum. The status is 1 if a test failed, or that of the [`crate::vm::Outcome`] if a kernel did.
@@ -73,22 +141,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     if rings.iter().any(|ring| ring.needs_setup) {
         setup::ensure()?;
     }
-    let mut total = Counts::default();
-    let mut status = 0;
-    for ring in rings {
-        say(&format!("{} ...", ring.name));
-        let begin = Instant::now();
-        let counts = (ring.run)(workspace).unwrap_or_else(|error| {
-            say(&format!("{error:#}"));
-            if let Some(KernelFailed(outcome)) = error.downcast_ref() {
-                status = outcome.status();
-            }
-            Counts::ONE_FAILED
-        });
-        let verdict = if counts.failed == 0 { "ok" } else { "FAILED" };
-        say(&format!("{} {verdict}: {counts} ({:.0} s)", ring.name, begin.elapsed().as_secs_f32()));
-        total += counts;
-    }
+    let outcomes = run_all(workspace, &rings);
+    let total: Counts = outcomes.iter().map(|outcome| outcome.counts).sum();
+    let mut status = outcomes.iter().map(|outcome| outcome.status).max().unwrap_or(0);
     say(&total.to_string());
     if status == 0 && total.failed > 0 {
         status = 1;
@@ -128,16 +183,24 @@ fn rings_of_the_kernels(options: &Options) -> Vec<Ring<'_>> {
         let name = format!("guarantees on {kernel}");
         let tools = format!("tools of Debian on {kernel}");
         let same = kernel.clone();
-        rings.push(Ring::new(name, move |workspace| guarantees::hold(workspace, &kernel, only)));
+        rings.push(Ring::in_machine(name, move |workspace, say| {
+            guarantees::hold(workspace, &kernel, only, say)
+        }));
         if only.is_none() {
-            rings.push(Ring::new(tools, move |workspace| guarantees::hold_for_tools(workspace, &same)));
+            rings.push(Ring::in_machine(tools, move |workspace, say| {
+                guarantees::hold_for_tools(workspace, &same, say)
+            }));
         }
     }
     if let Some(kernel) = last.filter(|_| only.is_none()) {
         let (service, same) = (format!("service of systemd on {kernel}"), kernel.clone());
-        rings.push(Ring::new(service, move |workspace| guarantees::hold_for_service(workspace, &same)));
+        rings.push(Ring::in_machine(service, move |workspace, say| {
+            guarantees::hold_for_service(workspace, &same, say)
+        }));
         let name = format!("refusal without BPF LSM on {kernel}");
-        rings.push(Ring::new(name, move |workspace| guarantees::refused_without_bpf_lsm(workspace, &kernel)));
+        rings.push(Ring::in_machine(name, move |workspace, say| {
+            guarantees::refused_without_bpf_lsm(workspace, &kernel, say)
+        }));
     }
     rings
 }
