@@ -174,33 +174,33 @@ fn rings_of_the_sources<'a>() -> Vec<Ring<'a>> {
     ]
 }
 
+/// Long ones first, so that at the end no processor waits for one.
 fn rings_of_the_kernels(options: &Options) -> Vec<Ring<'_>> {
     let only = options.guarantee.as_deref();
     let kernels = if options.kernel.is_empty() { Choice::matrix() } else { options.kernel.clone() };
-    let last = kernels.last().cloned();
-    let mut rings: Vec<Ring<'_>> = Vec::new();
-    for kernel in kernels {
-        let name = format!("guarantees on {kernel}");
-        let tools = format!("tools of Debian on {kernel}");
-        let same = kernel.clone();
-        rings.push(Ring::in_machine(name, move |workspace, say| {
+    let guarantees = |kernel: Choice| {
+        Ring::in_machine(format!("guarantees on {kernel}"), move |workspace, say| {
             guarantees::hold(workspace, &kernel, only, say)
-        }));
-        if only.is_none() {
-            rings.push(Ring::in_machine(tools, move |workspace, say| {
-                guarantees::hold_for_tools(workspace, &same, say)
-            }));
-        }
+        })
+    };
+    let mut rings: Vec<Ring<'_>> = kernels.iter().cloned().map(guarantees).collect();
+    if only.is_some() {
+        return rings;
     }
-    if let Some(kernel) = last.filter(|_| only.is_none()) {
-        let (service, same) = (format!("service of systemd on {kernel}"), kernel.clone());
-        rings.push(Ring::in_machine(service, move |workspace, say| {
+    rings.extend(kernels.iter().cloned().map(|kernel| {
+        Ring::in_machine(format!("tools of Debian on {kernel}"), move |workspace, say| {
+            guarantees::hold_for_tools(workspace, &kernel, say)
+        })
+    }));
+    if let Some(kernel) = kernels.last().cloned() {
+        let same = kernel.clone();
+        rings.push(Ring::in_machine(format!("service of systemd on {kernel}"), move |workspace, say| {
             guarantees::hold_for_service(workspace, &same, say)
         }));
-        let name = format!("refusal without BPF LSM on {kernel}");
-        rings.push(Ring::in_machine(name, move |workspace, say| {
-            guarantees::refused_without_bpf_lsm(workspace, &kernel, say)
-        }));
+        rings
+            .push(Ring::in_machine(format!("refusal without BPF LSM on {kernel}"), move |workspace, say| {
+                guarantees::refused_without_bpf_lsm(workspace, &kernel, say)
+            }));
     }
     rings
 }
