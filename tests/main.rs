@@ -76,6 +76,7 @@ const TESTS: &[Test] = &[
     Test::new("detach", detach::run),
     Test::new("injection", injection::run),
     Test::new("foreign storage", foreign_storage::run),
+    Test::new("incomplete audit", audit_trail::incomplete),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 

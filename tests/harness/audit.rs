@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// How long a record may take on a loaded emulator.
@@ -77,6 +78,33 @@ impl Audit {
         })
     }
 
+    /// Ends the collector.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn end(&mut self) -> Result<()> {
+        self.collector.kill().context("end the collector")?;
+        self.collector.wait().context("wait for the collector")?;
+        Ok(())
+    }
+
+    /// Has the collector pause until the value is dropped: nobody reads the ring then.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub fn pause(&self) -> Result<Paused> {
+        let collector = Pid::from_child(&self.collector);
+        let paused = Paused(collector);
+        rustix::process::kill_process(collector, Signal::STOP).context("pause the collector")?;
+        let status = format!("/proc/{collector}/status");
+        let deadline = Instant::now() + PATIENCE;
+        while !std::fs::read_to_string(&status)?.contains("\nState:\tT") {
+            anyhow::ensure!(Instant::now() < deadline, "the collector does not pause");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(paused)
+    }
+
     /// All records so far.
     ///
     /// # Errors
@@ -130,6 +158,17 @@ impl Audit {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// A collector that does nothing as long as this lives.
+#[derive(Debug)]
+pub struct Paused(Pid);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // If it has ended there is nothing to wake, and the records that are missing then say so.
+        let _ = rustix::process::kill_process(self.0, Signal::CONT);
     }
 }
 

@@ -276,7 +276,7 @@ impl Missing {
             (self.unreadable_lines, "lines that are no record of a version known here"),
         ] {
             if count > 0 {
-                writeln!(out, "{count} {what}")?;
+                writeln!(out, "{what}: {count}")?;
             }
         }
         Ok(())
