@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result};
 use vs_common::hook::Hook;
+use vs_common::kernel_layout::inject;
 use vs_tests::report::Checks;
 use vs_tests::world::{POLICY, World, policy, vs};
 
@@ -26,6 +27,17 @@ const OTHER: &str = "/tmp/other.toml";
 /// `CAP_BPF` of `include/uapi/linux/capability.h`.
 const CAP_BPF: libc::c_ulong = 39;
 
+/// New programs, of which one that denies is missing, beside those in force, which deny: it is the new ones that are tried.
+fn idle_programs(world: &mut World, checks: &mut Checks) -> Result<()> {
+    let other = inject::OWNER_FULL.to_string();
+    let hook = Hook::TaskKill.name();
+    let output = vs(&["load", "--test-inject", &other, "--test-without", hook, POLICY])?;
+    is_refused(world, checks, "programs that do not deny", &output, (8, &["was not denied", "kill:"]))?;
+    let output = vs(&["load", "--test-inject", &other, POLICY])?;
+    checks.check(output.status.success(), || format!("other programs that deny: {}", output.status));
+    world.reload()
+}
+
 /// Every code in turn.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
     // Whoever waits for the lock waits for long: meanwhile all is tried that is refused before the lock is asked for.
@@ -35,6 +47,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
     other_types(world, checks)?;
     locked.end(world, checks)?;
     missing_hook(world, checks)?;
+    idle_programs(world, checks)?;
     contexts(world, checks)?;
     unknown_layout(world, checks)
 }

@@ -3,7 +3,7 @@
 //! QEMU's `-icount shift=0` makes a nanosecond of every executed instruction. Whether it does is measured and not believed: without
 //! it the figures of an emulated machine say nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -31,8 +31,33 @@ impl Unit {
     /// Whether the clock of this machine counts it.
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::Nanoseconds => Ok(()),
+            Self::Nanoseconds => check_nanoseconds(),
             Self::Instructions => check_instructions(),
+        }
+    }
+}
+
+/// The longest step of a clock whose figures say something: a cheap system call is some hundred nanoseconds, and a batch has 40 or more.
+const LONGEST_STEP: Duration = Duration::from_micros(1);
+
+fn check_nanoseconds() -> Result<()> {
+    let step = (0..5).map(|_| step()).min().unwrap_or_default();
+    if step > LONGEST_STEP {
+        bail!(
+            "the clock of this machine moves in steps of {step:?}, too long for figures in nanoseconds; \
+             /sys/devices/system/clocksource/clocksource0/available_clocksource names others"
+        );
+    }
+    Ok(())
+}
+
+/// How far the clock moves when it moves.
+fn step() -> Duration {
+    let begin = Instant::now();
+    loop {
+        let step = begin.elapsed();
+        if !step.is_zero() {
+            return step;
         }
     }
 }
@@ -83,4 +108,14 @@ fn known_loop() -> u128 {
         );
     }
     begin.elapsed().as_nanos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_moves() {
+        assert!(!step().is_zero());
+    }
 }

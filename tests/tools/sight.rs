@@ -99,7 +99,9 @@ fn lists(view: &View) -> Vec<Question> {
     ];
     if view.proc == Proc::Pidns {
         questions.push(Question {
-            command: "(setsid sleep 77 &); pstree -Al; pkill -x sleep".to_owned(),
+            command:
+                "(setsid sleep 77 &); until pgrep -x sleep >/dev/null; do :; done; pstree -Al; pkill -x sleep"
+                    .to_owned(),
             verdict: Verdict::Shows("sleep"),
         });
     }

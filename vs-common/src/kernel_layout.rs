@@ -60,6 +60,9 @@ pub mod global {
     pub const TASK_STORAGE_IS_READABLE: &str = "STORAGE_CACHE";
     /// 1 where `inode_setattr` has the mount's id map before the dentry (since 6.2), 0 elsewhere.
     pub const SETATTR_HAS_IDMAP: &str = "SETATTR_IDMAP";
+    /// The generation of the canary that is these programs' own. To all others a canary is the host's, so that what a load tries is not
+    /// what is in force already.
+    pub const CANARY_GENERATION: &str = "CANARY_GENERATION";
     /// [`super::inject`] bits; 0 in production, and the branches are pruned by the verifier.
     pub const INJECT: &str = "INJECT";
 }

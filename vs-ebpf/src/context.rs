@@ -78,6 +78,8 @@ fn of(task: Task, failure: u32) -> Identity {
     match tag.xid {
         Xid::HOST => Identity::Host,
         UNKNOWN_XID => Identity::Unknown,
+        // The canary of another load is that one's to deny.
+        Xid::CANARY if tag.generation.0 != layout::CANARY_GENERATION.load() => Identity::Host,
         _ => Identity::Member(tag),
     }
 }

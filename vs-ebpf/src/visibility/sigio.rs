@@ -28,7 +28,7 @@ use crate::kernel::file::{self, File};
 use crate::kernel::layout::is_injected;
 use crate::kernel::task::Task;
 use crate::maps::{FILE_OWNERS, OWNERS_USED};
-use crate::verdict::{ALLOW, conclude, conclude_deferred};
+use crate::verdict::{ALLOW, allow_host, conclude, conclude_deferred};
 use crate::{context, counters};
 
 /// `F_SETOWN` and `F_SETOWN_EX` of `include/uapi/asm-generic/fcntl.h`.
@@ -59,7 +59,7 @@ fn remember(hook: Hook, ctx: &LsmContext, commands: [u32; 2]) -> i32 {
     }
     let actor = context::current();
     let verdict = match actor {
-        Identity::Host => return ALLOW,
+        Identity::Host => return allow_host(),
         Identity::Unknown => Verdict::Deny(Errno::Enomem, Reason::UnknownActor),
         Identity::Member(tag) => {
             let file = File::argument(ctx.arg::<*const c_void>(0)).address();

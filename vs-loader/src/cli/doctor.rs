@@ -11,7 +11,7 @@ use super::processes::join_host;
 use super::{CommandResult, Failure, exit_code};
 use crate::compile::needed_hooks;
 use crate::kernel::attach::ProgramsError;
-use crate::kernel::object::EMBEDDED;
+use crate::kernel::object::{EMBEDDED, canary_of};
 use crate::kernel::pins::Pins;
 use crate::kernel::support::{GuaranteeSupport, Level, Refusal, Support, guarantees};
 use crate::kernel::watch::{State, watch};
@@ -115,7 +115,8 @@ fn try_it(support: &Support) -> Result<Trial, Failure> {
         Err(error) => return Err(error.into()),
     };
     let failed = detached(support, &store)?;
-    let canary = canary::run(&mut store).map_err(ProgramsError::from);
+    let object = Pins::default().object_of(store.epoch()?).unwrap_or_default();
+    let canary = canary::run(&mut store, canary_of(&object)).map_err(ProgramsError::from);
     Ok(Trial { is_loaded: true, failed, canary })
 }
 

@@ -213,7 +213,7 @@ impl Programs for KernelPrograms<'_> {
         if self.sabotage.injected & inject::MET_BY_CANARY != 0 {
             return Ok(());
         }
-        Ok(canary::run(store)?)
+        Ok(canary::run(store, self.source()?.canary())?)
     }
 
     fn detach(&mut self, epoch: Epoch) -> Result<(), ProgramsError> {

@@ -67,16 +67,15 @@ fn failed<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> CanaryE
     move |cause| CanaryError::Child { action, cause: cause.into() }
 }
 
-/// Tries the acts, as a guest and as the host.
+/// Tries the acts, as a guest and as the host. `generation` says which programs are tried ([`super::object::canary_of`]): to others,
+/// which may be in force as well, the guest is the host's.
 ///
 /// # Errors
 /// The guest's was not denied, the host's was, or it could not be tried.
-pub fn run(store: &mut dyn Store) -> Result<(), CanaryError> {
+pub fn run(store: &mut dyn Store, generation: Generation) -> Result<(), CanaryError> {
     let before = store.hook_counters(Hook::TaskKill)?.tried;
-    let outcomes = try_acts(|pidfd| {
-        // Generation 0 is never given, so no object can ever belong to it.
-        store.set_task_tag(pidfd, Tag { xid: Xid::CANARY, lifecycle: 0, generation: Generation(0) })
-    })?;
+    let outcomes =
+        try_acts(|pidfd| store.set_task_tag(pidfd, Tag { xid: Xid::CANARY, lifecycle: 0, generation }))?;
     if let Some((act, errno)) = ACTS.into_iter().zip(outcomes).find(|(_, errno)| *errno != libc::EPERM) {
         return Err(CanaryError::NotDenied { act, outcome: describe(errno) });
     }
@@ -208,7 +207,7 @@ mod tests {
     /// On a kernel without our programs nothing denies, and the canary must say so. The acts of the host are tried for real.
     #[test]
     fn without_programs_the_canary_is_not_denied() {
-        let error = run(&mut FakeStore::new()).unwrap_err();
+        let error = run(&mut FakeStore::new(), Generation(1)).unwrap_err();
         assert!(matches!(error, CanaryError::NotDenied { act: "kill", .. }), "{error}");
         assert!(error.to_string().contains("kill: it succeeded"), "{error}");
     }
@@ -217,7 +216,7 @@ mod tests {
     fn a_child_that_cannot_be_tagged_does_not_act_and_is_gone() {
         let mut store = FakeStore::new();
         store.faults.set(crate::maps::fake::Plan::FailEvery(vs_common::map_name::TASKS, "write"));
-        assert!(matches!(run(&mut store), Err(CanaryError::Store(_))));
+        assert!(matches!(run(&mut store, Generation(1)), Err(CanaryError::Store(_))));
         assert!(store.tags.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use aya::programs::{Lsm, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use sha2::{Digest, Sha256};
 use vs_common::hook::Hook;
+use vs_common::id::Generation;
 use vs_common::kernel_layout::global;
 use vs_common::map_name;
 
@@ -83,6 +84,12 @@ pub struct Source<'s> {
     pub injected: u32,
 }
 
+/// The generation of the canary that only the programs of a source with this identity deny.
+pub fn canary_of(identity: &str) -> Generation {
+    let digits = identity.get(..16).unwrap_or_default();
+    Generation(u64::from_str_radix(digits, 16).unwrap_or_default())
+}
+
 impl Source<'_> {
     /// Tells two sources apart whose programs differ: a digest over all that goes into them, in hexadecimal digits.
     pub fn identity(&self) -> String {
@@ -101,6 +108,11 @@ impl Source<'_> {
             let _ = write!(text, "{byte:02x}");
             text
         })
+    }
+
+    /// The generation of the canary that only the programs of this source deny.
+    pub fn canary(&self) -> Generation {
+        canary_of(&self.identity())
     }
 
     /// Loads the object without its programs. With pins its maps are those pinned there, and those that are missing are made and
@@ -124,6 +136,8 @@ impl Source<'_> {
             loader.override_global(global::TASK_STORAGE_IS_READABLE, &0_u32, true);
         }
         loader.override_global(global::INJECT, &self.injected, true);
+        let canary = self.canary().0;
+        loader.override_global(global::CANARY_GENERATION, &canary, true);
         if let Some(pins) = pins {
             for name in map_name::ALL {
                 loader.map_pin_path(name, pins.map(name));
@@ -213,6 +227,7 @@ mod tests {
         assert_eq!(source.identity().len(), 64);
         assert_eq!(source.identity(), source.clone().identity());
         for other in others {
+            assert_ne!(source.canary(), other.canary(), "{other:?}");
             assert_ne!(source.identity(), other.identity(), "{other:?}");
         }
     }

@@ -30,7 +30,8 @@ pub struct Trial {
 /// The kernel cannot enforce at all, or the object cannot be loaded.
 pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
     let layout = support.require(&[])?.clone();
-    let mut object = Source { bytes, layout, injected: 0 }.load(None)?;
+    let source = Source { bytes, layout, injected: 0 };
+    let mut object = source.load(None)?;
     let mut store = LiveStore::of_object(object.ebpf())?;
     let absent = missing(support);
     let mut refused: BTreeMap<Hook, ObjectError> = BTreeMap::new();
@@ -42,7 +43,7 @@ pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
     let failed = refused.iter().map(|(hook, error)| (*hook, error.to_string())).chain(absent).collect();
     let canary = match MET_BY_CANARY.into_iter().find_map(|hook| refused.remove(&hook)) {
         Some(error) => Err(error.into()),
-        None => canary::run(&mut store).map_err(ProgramsError::from),
+        None => canary::run(&mut store, source.canary()).map_err(ProgramsError::from),
     };
     Ok(Trial { failed, canary })
 }
