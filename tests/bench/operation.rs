@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -93,6 +93,16 @@ impl Site {
     /// A file of the other process's in `/proc`.
     fn process_file(&self, name: &str) -> Result<CString> {
         c_string(Path::new(&format!("/proc/{}/{name}", self.partner.pid().as_raw_pid())))
+    }
+}
+
+impl Site {
+    /// Paths of what is not there, a few folders down.
+    fn new_paths(&self) -> Result<Turns<CString>> {
+        let paths = (0..16).map(|number| c_string(&self.folder.join(format!("1/2/made-{number:02}"))));
+        let paths: Vec<CString> = paths.collect::<Result<_>>()?;
+        let paths = paths.try_into().map_err(|_| anyhow!("sixteen paths"))?;
+        Ok(Turns::new(paths, COSTLY))
     }
 }
 
@@ -219,8 +229,9 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         Ok(Box::new(move || rustix::io::write(&null, &[0]).map(drop)))
     }),
     row("futex(wake)", CHEAP, |_| {
-        let word = AtomicU32::new(0);
-        Ok(Box::new(move || futex::wake(&word, futex::Flags::PRIVATE, 1).map(drop)))
+        // One may share its bucket with a word that somebody waits for: `futex_wake` takes the bucket's lock then.
+        let mut words = Turns::new(std::array::from_fn(|_| AtomicU32::new(0)), CHEAP);
+        Ok(Box::new(move || futex::wake(words.next(), futex::Flags::PRIVATE, 1).map(drop)))
     }),
     row("mmap+munmap of memory", COSTLY, |_| {
         Ok(Box::new(|| {
@@ -239,17 +250,19 @@ pub(crate) static OPERATIONS: &[Operation] = &[
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
     }),
     row("create+close+unlink, 5 components", COSTLY, |site| {
-        let path = c_string(&site.folder.join("1/2/made"))?;
+        let mut paths = site.new_paths()?;
         Ok(Box::new(move || {
-            drop(rustix::fs::open(&path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)?);
-            rustix::fs::unlink(&path)
+            let path = paths.next();
+            drop(rustix::fs::open(path, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR)?);
+            rustix::fs::unlink(path)
         }))
     }),
     row("mkdir+rmdir, 5 components", COSTLY, |site| {
-        let path = c_string(&site.folder.join("1/2/made"))?;
+        let mut paths = site.new_paths()?;
         Ok(Box::new(move || {
-            rustix::fs::mkdir(&path, Mode::RWXU)?;
-            rustix::fs::rmdir(&path)
+            let path = paths.next();
+            rustix::fs::mkdir(path, Mode::RWXU)?;
+            rustix::fs::rmdir(path)
         }))
     }),
     row("chmod, 5 components", COSTLY, |site| {
@@ -269,6 +282,26 @@ fn open(path: &std::ffi::CStr, flags: OFlags) -> Result<OwnedFd> {
 
 fn open_and_close(path: CString) -> Act {
     Box::new(move || rustix::fs::open(&path, OFlags::RDONLY, Mode::empty()).map(drop))
+}
+
+/// Things of a kind, one a batch in turn: what the kernel finds by a hash may have company in its bucket, and among several one has none.
+struct Turns<T> {
+    things: [T; 16],
+    batch: usize,
+    calls: usize,
+}
+
+impl<T> Turns<T> {
+    fn new(things: [T; 16], batch: u32) -> Self {
+        Self { things, batch: batch as usize, calls: 0 }
+    }
+
+    /// The one of this batch.
+    fn next(&mut self) -> &T {
+        let thing = &self.things[self.calls / self.batch % self.things.len()];
+        self.calls += 1;
+        thing
+    }
 }
 
 fn c_string(path: &Path) -> Result<CString> {
