@@ -105,6 +105,9 @@ struct Outcome {
     status: u8,
 }
 
+/// Machines at a time, at the most: each takes 2 GiB.
+const MACHINES: usize = 4;
+
 /// Runs rings, those in machines side by side: as many as there are processors, of which each machine takes one.
 fn run_all(workspace: &Workspace, rings: &[Ring<'_>]) -> Vec<Outcome> {
     let (machines, others): (Vec<_>, Vec<_>) = rings.iter().partition(|ring| ring.is_in_machine);
@@ -113,7 +116,8 @@ fn run_all(workspace: &Workspace, rings: &[Ring<'_>]) -> Vec<Outcome> {
     let waiting = Mutex::new(machines.iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || std::iter::from_fn(next).map(|ring| ring.report(workspace, is_alone)).collect::<Vec<_>>();
-    let count = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(machines.len());
+    let count =
+        thread::available_parallelism().map_or(1, NonZeroUsize::get).min(machines.len()).min(MACHINES);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
         for worker in workers {
