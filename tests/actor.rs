@@ -11,6 +11,8 @@
 //!
 //! `vs-actor sit PATH`: says which terminal it sits at, what it may do to the one at PATH, and obeys what is typed.
 //!
+//! `vs-actor sockets`: holds sockets and does with them what it is told, see `sockets`.
+//!
 //! `vs-actor trace alone|follow COMMAND...`: runs a command as its tracer, and if it follows, as that of all that it forks.
 //!
 //! `vs-actor storm PID N`: has N children each send signal 0 to a process, from the first instant on; the status is the errno that all got.
@@ -19,7 +21,7 @@ use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use vs_tests::finding::{Finding, look_around};
-use vs_tests::{daemon, deed, operation, path_operation, target, terminal, tracer};
+use vs_tests::{daemon, deed, operation, path_operation, sockets, target, terminal, tracer};
 
 /// The status of an actor that could not do what it was started for.
 const FAILED: u8 = 254;
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let status = match words[..] {
         ["find", key] => tell(&look_around(number(key).into())),
         ["sit", other] => terminal::sit(other),
+        ["sockets"] => sockets::serve(),
         ["daemon", name, host] => daemon::daemonise(name, number(host)).map(|()| 0),
         ["trace", how, ..] => tracer::trace(&arguments[2..], how == "follow"),
         ["storm", host, times] => {

@@ -5,12 +5,12 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use vs_common::hook::Hook;
+use vs_common::hook::{Hook, Need};
 use vs_tests::report::Checks;
 use vs_tests::world::World;
 
 use crate::protection::links_of_epoch;
-use crate::{capabilities, interaction, lifecycle, procfs, protection, sigio};
+use crate::{capabilities, interaction, lifecycle, network, procfs, protection, sigio};
 
 /// How often what rests on a hook is tried before its program is taken to be useless.
 const ATTEMPTS: u32 = 4;
@@ -49,6 +49,7 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::InodeSymlink
         | Hook::InodeLink
         | Hook::InodeSetattr => protection::run(world, &mut checks, only),
+        hook if hook.info().need == Need::Network => network::run(world, &mut checks, only),
         _ => interaction::run(world, &mut checks, only),
     };
     tried?;

@@ -11,6 +11,7 @@ use vs_common::id::{Generation, Xid};
 use vs_common::kernel_layout::inject;
 use vs_loader::maps::live::LiveStore;
 use vs_tests::actor::Actor;
+use vs_tests::desk::Desk;
 use vs_tests::report::{Checks, errno_name};
 use vs_tests::status::Status;
 use vs_tests::world::{POLICY, World, actor_command, vs, vs_ok, wait_for_detached};
@@ -26,7 +27,7 @@ const MEMBERS: [(&str, u32); 4] = [("pidns-a", 101), ("hidepid-a", 111), ("plain
 /// Acts out each failure, several at a time where they have nothing to do with each other, and ends with an enforcement that is whole.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
     let mut first = Failing {
-        bits: inject::RING_FULL | inject::INODE_CREATE | inject::ENTER_CLEAR,
+        bits: inject::RING_FULL | inject::INODE_CREATE | inject::ENTER_CLEAR | inject::SOCKET_CREATE,
         hooks: &[
             Hook::TaskKill,
             Hook::TaskGetsid,
@@ -35,10 +36,12 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
             Hook::TaskToInode,
             Hook::InodeGetattr,
             Hook::InodeReadlink,
+            Hook::SocketPostCreate,
         ],
         epoch: 0,
     };
     first.load("enforce")?;
+    checks.during("no tag for a socket", no_tag_for_a_socket)?;
     checks.during("the ring is full", |checks| ring_full(world, checks))?;
     checks.during("the ring is full", |checks| ring_full_for_nobody(world, checks))?;
     checks.during("no tag for an inode", |checks| no_tag_for_an_inode(world, checks))?;
@@ -324,6 +327,23 @@ fn ring_full_for_nobody(world: &mut World, checks: &mut Checks) -> Result<()> {
         record["kind"] == "lost" && record["hook"] == Hook::TaskGetsid.name() && record["count"] == 1
     })?;
     checks.check(told.is_some(), || "the audit does not tell of a record that was lost of a stranger's");
+    Ok(())
+}
+
+/// No storage for a socket's tag: there is no socket, of a context with addresses or without, and the host notices nothing.
+fn no_tag_for_a_socket(checks: &mut Checks) -> Result<()> {
+    let before = Status::ask()?.count(Hook::SocketPostCreate, "failures");
+    for (context, expected) in
+        [("net-a", Err(libc::ENOMEM)), ("plain-a", Err(libc::ENOMEM)), ("host", Ok(()))]
+    {
+        let mut desk = Desk::start(context)?;
+        for order in ["socket s v4 tcp", "socket s v6 udp", "socket s netlink netlink"] {
+            let found = desk.order(order)?.map(drop);
+            checks.equal(&format!("{context}: {order}"), &found, &expected);
+        }
+    }
+    let grown = Status::ask()?.count(Hook::SocketPostCreate, "failures") - before;
+    checks.equal("failures that vs status counts", &grown, &6);
     Ok(())
 }
 

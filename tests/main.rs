@@ -16,6 +16,7 @@ mod injection;
 mod interaction;
 mod lifecycle;
 mod loading;
+mod network;
 mod observe;
 mod procfs;
 mod protection;
@@ -56,6 +57,7 @@ const TESTS: &[Test] = &[
     Test::new("interaction", interaction::run),
     Test::new("procfs", procfs::run),
     Test::new("sigio", sigio::run),
+    Test::new("network", network::run),
     Test::new("protection", protection::run),
     Test::new("capabilities", capabilities::run),
     Test::new("lifecycle", lifecycle::run),

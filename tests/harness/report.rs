@@ -56,6 +56,12 @@ pub fn errno_name(errno: i32) -> &'static str {
         libc::EROFS => "EROFS",
         libc::ENOSYS => "ENOSYS",
         libc::EAFNOSUPPORT => "EAFNOSUPPORT",
+        libc::EPROTONOSUPPORT => "EPROTONOSUPPORT",
+        libc::EADDRINUSE => "EADDRINUSE",
+        libc::EADDRNOTAVAIL => "EADDRNOTAVAIL",
+        libc::ENETUNREACH => "ENETUNREACH",
+        libc::ECONNREFUSED => "ECONNREFUSED",
+        libc::ETIMEDOUT => "ETIMEDOUT",
         _ => "another errno",
     }
 }

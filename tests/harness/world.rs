@@ -78,7 +78,43 @@ pub fn policy(mode: &str) -> String {
         let _ =
             write!(text, "\n[context.{name}]\nxid = {xid}\nproc = \"{proc}\"\nmode = \"{mode}\"\n{rates}");
     }
+    for (name, xid, keys) in NEIGHBOURS {
+        let _ = write!(text, "\n[context.{name}]\nxid = {xid}\nmode = \"{mode}\"\n{keys}\n{rates}");
+    }
     text
+}
+
+/// Contexts with addresses, which nobody lives in for long: name, xid, and what policy says of them.
+pub const NEIGHBOURS: [(&str, u32, &str); 4] = [
+    ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
+    ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
+    ("net-lo", 203, "addresses = []"),
+    ("net-shared", 204, "addresses = [\"192.0.2.40\"]\nloopback = \"shared\""),
+];
+
+/// The machine's addresses: its own, and those of the contexts.
+const ADDRESSES: [&str; 9] = [
+    "192.0.2.1/32",
+    "192.0.2.10/32",
+    "192.0.2.11/32",
+    "192.0.2.20/32",
+    "192.0.2.40/32",
+    "2001:db8::1/128",
+    "2001:db8::10/128",
+    "2001:db8::11/128",
+    "2001:db8::20/128",
+];
+
+/// Gives the machine its addresses, once.
+fn give_addresses() -> Result<()> {
+    for address in ADDRESSES {
+        let family = if address.contains(':') { "-6" } else { "-4" };
+        let status = Command::new("ip").args([family, "addr", "add", address, "dev", "lo"]).status()?;
+        if !status.success() {
+            bail!("ip addr add {address}: {status}");
+        }
+    }
+    Ok(())
 }
 
 /// Runs `vs` with arguments and gives what came of it.
@@ -151,6 +187,7 @@ impl World {
     pub fn start() -> Result<Self> {
         // Process numbers of the host that no PID namespace of the suite comes near: a number that means nothing there is then ESRCH.
         fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
+        give_addresses()?;
         fs::write(POLICY, policy("enforce"))?;
         vs_ok(&["load", POLICY])?;
         let audit = Audit::start(Path::new(AUDIT))?;

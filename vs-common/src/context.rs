@@ -30,8 +30,12 @@ pub mod lifecycle {
     pub const HOST_TREE: u32 = 1 << 1;
     /// Policy asked for the second lock: `/proc/PID` is judged by the programs wherever the process lives.
     pub const PROC_LOCK: u32 = 1 << 2;
+    /// The context has addresses of its own: its sockets are tagged. Set for ever at entry, like the two above.
+    pub const NETWORK: u32 = 1 << 3;
     /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
     pub const PROCESS: u32 = 1 << 8;
+    /// On a socket: it was bound to ANY, and stands for every address of its context.
+    pub const BOUND_TO_ANY: u32 = 1 << 9;
 }
 
 impl Tag {
@@ -51,6 +55,12 @@ impl Tag {
     #[inline(always)]
     pub const fn is_judged_in_proc(&self) -> bool {
         self.lifecycle & (lifecycle::HOST_TREE | lifecycle::PROC_LOCK) != 0
+    }
+
+    /// Whether its sockets belong to its context.
+    #[inline(always)]
+    pub const fn has_network(&self) -> bool {
+        self.lifecycle & lifecycle::NETWORK != 0
     }
 
     /// Whether a process with this tag may be touched by one with the other: it is of the same context, and has executed its program.

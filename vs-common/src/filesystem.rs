@@ -187,6 +187,54 @@ pub const fn decide_open(actor: Identity, file: &FileFacts) -> Verdict {
 /// A guest whose tag could not be read: like every guest, and equal to none. Generation 0 is never given.
 const NOBODY: Tag = Tag { xid: crate::id::Xid(u32::MAX), lifecycle: 0, generation: crate::id::Generation(0) };
 
+/// A file's name, padded with zeros and cut at the sixteenth byte.
+pub type ShortName = [u64; 2];
+
+/// A name as [`ShortName`].
+const fn short_name(name: &str) -> ShortName {
+    let (bytes, mut words) = (name.as_bytes(), [[0_u8; 8]; 2]);
+    let mut at = 0;
+    while at < bytes.len() {
+        words[at / 8][at % 8] = bytes[at];
+        at += 1;
+    }
+    [u64::from_ne_bytes(words[0]), u64::from_ne_bytes(words[1])]
+}
+
+/// What a context with addresses may read below `/proc/net`: links, addresses, routes and sums, and no list of sockets, in which others'
+/// would be.
+pub const NETWORK_FILES: [&str; 9] =
+    ["dev", "route", "if_inet6", "ipv6_route", "snmp", "snmp6", "netstat", "sockstat", "sockstat6"];
+
+/// [`NETWORK_FILES`] as they are compared.
+const NETWORK_NAMES: [ShortName; NETWORK_FILES.len()] = {
+    let mut names = [[0; 2]; NETWORK_FILES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = short_name(NETWORK_FILES[at]);
+        at += 1;
+    }
+    names
+};
+
+/// Whether a member of a context with addresses may open a file below `/proc/net`, by the name of its first component there.
+///
+/// | name                  | verdict |
+/// |-----------------------|---------|
+/// | of [`NETWORK_FILES`]  | allow   |
+/// | any other             | ENOENT  |
+#[inline(always)]
+pub const fn decide_network_file(name: ShortName) -> Verdict {
+    let mut at = 0;
+    while at < NETWORK_NAMES.len() {
+        if NETWORK_NAMES[at][0] == name[0] && NETWORK_NAMES[at][1] == name[1] {
+            return Verdict::Allow;
+        }
+        at += 1;
+    }
+    Verdict::Deny(Errno::Enoent, Reason::SocketList)
+}
+
 /// Whether attributes or the link text of a `/proc/PID` inode may be read: `stat`, `readlink`.
 ///
 /// | `/proc/PID` of  | guest  | spectator | unknown |

@@ -9,6 +9,24 @@ pub enum Need {
     HostTree,
     /// While a context sees the host's procfs (`proc = "plain"`), or policy asks for the second lock.
     HostProc,
+    /// While a context has addresses of its own.
+    Network,
+    /// For either of [`Need::HostTree`] and [`Need::Network`].
+    HostTreeOrNetwork,
+}
+
+/// What kind of program it is: how the loader attaches it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProgramKind {
+    /// To the LSM hook of its name.
+    Lsm,
+    /// To socket addresses, at the root of the cgroup-2 hierarchy (`BPF_PROG_TYPE_CGROUP_SOCK_ADDR`), by the kernel's number
+    /// (`enum bpf_attach_type`).
+    SocketAddress(u32),
+    /// To events of sockets, there too (`BPF_PROG_TYPE_SOCK_OPS`).
+    SocketEvents,
+    /// To the search for whom a packet is for, in the loader's network namespace (`BPF_PROG_TYPE_SK_LOOKUP`).
+    SocketLookup,
 }
 
 /// What a program does.
@@ -27,6 +45,8 @@ pub enum Role {
 pub struct HookInfo {
     /// The kernel's name of the hook, and the program's.
     pub name: &'static str,
+    /// How it is attached.
+    pub kind: ProgramKind,
     /// When it is attached.
     pub need: Need,
     /// What it does.
@@ -36,8 +56,10 @@ pub struct HookInfo {
 }
 
 macro_rules! hooks {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $need:ident $role:ident $guarantee:literal;)*) => {
-        /// An LSM hook that we have a program for. The number is its index in `HOOK_COUNTERS` and stays in audit records:
+    (@kind) => { ProgramKind::Lsm };
+    (@kind $kind:expr) => { $kind };
+    ($($(#[$doc:meta])* $variant:ident $name:literal $need:ident $role:ident $guarantee:literal $([$kind:expr])?;)*) => {
+        /// A hook of the kernel's that we have a program for. The number is its index in `HOOK_COUNTERS` and stays in audit records:
         /// append, never reorder.
         #[repr(u16)]
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -55,7 +77,7 @@ macro_rules! hooks {
             pub const fn info(self) -> HookInfo {
                 match self {
                     $(Self::$variant => HookInfo {
-                        name: $name, need: Need::$need, role: Role::$role, guarantee: $guarantee,
+                        name: $name, kind: hooks!(@kind $($kind)?), need: Need::$need, role: Role::$role, guarantee: $guarantee,
                     },)*
                 }
             }
@@ -113,7 +135,7 @@ hooks! {
     /// `__request_module`.
     KernelModuleRequest "kernel_module_request" Always Protection "kernel modules";
     /// `do_dentry_open`.
-    FileOpen "file_open" HostTree Protection "files of /proc/PID, control file systems and devices in the host's mount tree";
+    FileOpen "file_open" HostTreeOrNetwork Protection "files of /proc/PID, control file systems and devices in the host's mount tree";
     /// `vfs_unlink`.
     InodeUnlink "inode_unlink" HostTree Protection "the pins of the enforcement and control file systems";
     /// `vfs_rmdir`.
@@ -134,12 +156,55 @@ hooks! {
     InodeGetattr "inode_getattr" HostProc Between "the visibility of processes in the host's procfs";
     /// `readlinkat(2)`.
     InodeReadlink "inode_readlink" HostProc Between "the visibility of processes in the host's procfs";
+    /// `__sock_create`, before there is a socket.
+    SocketCreate "socket_create" Network Protection "socket families that stay within a context's addresses";
+    /// `__sock_create`: the socket gets its creator's tag, or there is no socket.
+    SocketPostCreate "socket_post_create" Network Lifecycle "every socket stays with its context";
+    /// `listen(2)`: one that was never bound would listen everywhere.
+    SocketListen "socket_listen" Network Between "addresses";
+    /// `setsockopt(2)`.
+    SocketSetsockopt "socket_setsockopt" Network Protection "socket options that stay within the socket";
+    /// `netlink_sendmsg`.
+    NetlinkSend "netlink_send" Network Protection "the host's links, addresses and routes";
+    /// `inet_bind`.
+    Bind4 "bind4" Network Between "addresses" [ProgramKind::SocketAddress(8)];
+    /// `inet6_bind`.
+    Bind6 "bind6" Network Between "addresses" [ProgramKind::SocketAddress(9)];
+    /// `tcp_v4_pre_connect`, `udp_pre_connect`.
+    Connect4 "connect4" Network Between "addresses" [ProgramKind::SocketAddress(10)];
+    /// `tcp_v6_pre_connect`, `udpv6_pre_connect`.
+    Connect6 "connect6" Network Between "addresses" [ProgramKind::SocketAddress(11)];
+    /// `udp_sendmsg` of a socket that is not connected.
+    Sendmsg4 "sendmsg4" Network Between "addresses" [ProgramKind::SocketAddress(14)];
+    /// `udpv6_sendmsg` of a socket that is not connected.
+    Sendmsg6 "sendmsg6" Network Between "addresses" [ProgramKind::SocketAddress(15)];
+    /// `udp_recvmsg`: shows loopback as loopback.
+    Recvmsg4 "recvmsg4" Network Between "the context's own loopback" [ProgramKind::SocketAddress(19)];
+    /// `udpv6_recvmsg`: shows loopback as loopback.
+    Recvmsg6 "recvmsg6" Network Between "the context's own loopback" [ProgramKind::SocketAddress(20)];
+    /// `inet_getname`, of the other side.
+    Getpeername4 "getpeername4" Network Between "the context's own loopback" [ProgramKind::SocketAddress(29)];
+    /// `inet6_getname`, of the other side.
+    Getpeername6 "getpeername6" Network Between "the context's own loopback" [ProgramKind::SocketAddress(30)];
+    /// `inet_getname`.
+    Getsockname4 "getsockname4" Network Between "the context's own loopback" [ProgramKind::SocketAddress(31)];
+    /// `inet6_getname`.
+    Getsockname6 "getsockname6" Network Between "the context's own loopback" [ProgramKind::SocketAddress(32)];
+    /// `inet_csk_listen_start`: remembers who listens for a context.
+    ListenEvent "listen_event" Network Between "one listener for every address of a context" [ProgramKind::SocketEvents];
+    /// `__inet_lookup_listener`, `__inet6_lookup_listener`: finds whom a connection is for.
+    SocketLookup "socket_lookup" Network Between "one listener for every address of a context" [ProgramKind::SocketLookup];
 }
 
 impl Hook {
     /// The hook with this number, as audit records and counters carry it.
     pub fn from_number(number: u16) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Whether it is a hook of the LSM.
+    pub const fn is_lsm(self) -> bool {
+        matches!(self.info().kind, ProgramKind::Lsm)
     }
 
     /// The kernel's name, and the program's.

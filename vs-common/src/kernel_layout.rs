@@ -8,7 +8,7 @@ pub const ABSENT: u64 = u64::MAX;
 /// One field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KernelField {
-    /// The object's global variable for the offset in bytes.
+    /// The object's global variable for the offset: in bytes, or in bits for a bit field.
     pub global: &'static str,
     /// The kernel's `struct`.
     pub structure: &'static str,
@@ -16,10 +16,12 @@ pub struct KernelField {
     pub member: &'static str,
     /// Whether a kernel without the field can be enforced upon: the program has another way then.
     pub is_optional: bool,
+    /// Whether it is a bit field.
+    pub is_bit: bool,
 }
 
 const fn field(global: &'static str, structure: &'static str, member: &'static str) -> KernelField {
-    KernelField { global, structure, member, is_optional: false }
+    KernelField { global, structure, member, is_optional: false, is_bit: false }
 }
 
 /// Every field that a program reads.
@@ -36,9 +38,16 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("FILE_F_DENTRY", "file", "f_path.dentry"),
     field("FILE_F_OWNER", "file", "f_owner"),
     // Since 6.12 a file points to its owner, which points back; before, the owner is part of the file.
-    KernelField { global: "FOWN_FILE", structure: "fown_struct", member: "file", is_optional: true },
+    KernelField {
+        global: "FOWN_FILE",
+        structure: "fown_struct",
+        member: "file",
+        is_optional: true,
+        is_bit: false,
+    },
     field("PATH_DENTRY", "path", "dentry"),
     field("DENTRY_D_INODE", "dentry", "d_inode"),
+    field("DENTRY_D_PARENT", "dentry", "d_parent"),
     field("DENTRY_D_NAME", "dentry", "d_name.name"),
     field("INODE_I_INO", "inode", "i_ino"),
     field("INODE_I_SB", "inode", "i_sb"),
@@ -49,6 +58,22 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("SB_S_MAGIC", "super_block", "s_magic"),
     field("PROC_PID", "proc_inode", "pid"),
     field("PROC_VFS_INODE", "proc_inode", "vfs_inode"),
+    field("SOCKET_SK", "socket", "sk"),
+    field("SOCK_BPF_STORAGE", "sock", "sk_bpf_storage"),
+    field("SOCK_PROTOCOL", "sock", "sk_protocol"),
+    field("SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    field("SOCK_ADDRESS4", "sock", "__sk_common.skc_rcv_saddr"),
+    field("SOCK_ADDRESS6", "sock", "__sk_common.skc_v6_rcv_saddr"),
+    field("SOCK_PORT", "sock", "__sk_common.skc_num"),
+    KernelField {
+        global: "SOCK_V6ONLY_BIT",
+        structure: "sock",
+        member: "__sk_common.skc_ipv6only",
+        is_optional: false,
+        is_bit: true,
+    },
+    field("SK_BUFF_DATA", "sk_buff", "data"),
+    field("SK_BUFF_LENGTH", "sk_buff", "len"),
 ];
 
 /// Other read-only globals that the loader sets.
@@ -83,6 +108,8 @@ pub mod inject {
     pub const OWNER_FULL: u32 = 1 << 5;
     /// The flag `entering` cannot be cleared.
     pub const ENTER_CLEAR: u32 = 1 << 6;
+    /// No storage for the tag of a socket.
+    pub const SOCKET_CREATE: u32 = 1 << 7;
 
     /// Of these the loader's canary would die: it has a child and is asked who it is. Nothing that meets them is put in force by anybody but
     /// a test.

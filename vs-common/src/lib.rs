@@ -16,6 +16,7 @@ pub mod id;
 pub mod kernel_layout;
 pub mod limits;
 pub mod map_name;
+pub mod network;
 pub mod policy_entry;
 pub mod verdict;
 pub mod violation;

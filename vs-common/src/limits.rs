@@ -14,6 +14,12 @@ pub const MAX_AGGREGATES: u32 = 8192;
 pub const MAX_FILE_OWNERS: u32 = 16_384;
 /// Hooks that `HOOK_COUNTERS` has room for: more than there are, so that a newer object finds room in the map that an older one pinned.
 pub const MAX_HOOKS: usize = 128;
+/// Addresses and prefixes that all contexts together can have.
+pub const MAX_ADDRESSES: u32 = 16_384;
+/// Rows of `ADDRESSES`: two epochs' worth, and each address is on its context's list and on the list that says whose it is.
+pub const MAX_ADDRESS_ROWS: u32 = 4 * MAX_ADDRESSES;
+/// Sockets of contexts that can listen at a time for more than the one address they are bound to; beyond them that one has to do.
+pub const MAX_LISTENERS: u32 = 16_384;
 /// How long, in nanoseconds, violations of one actor at one hook are counted into one record.
 pub const AGGREGATE_INTERVAL_NS: u64 = 1_000_000_000;
 /// Records per second that a context may write unless policy says otherwise.

@@ -27,6 +27,14 @@ pub const HOOK_COUNTERS: &str = "HOOK_COUNTERS";
 pub const FILE_OWNERS: &str = "FILE_OWNERS";
 /// Array of one `u32`: not 0 once a guest has been in [`FILE_OWNERS`].
 pub const OWNERS_USED: &str = "OWNERS_USED";
+/// Socket storage: [`crate::context::Tag`] of each socket of a context that has addresses.
+pub const SOCKETS: &str = "SOCKETS";
+/// Hash: [`crate::policy_entry::ContextKey`] to [`crate::network::NetworkRules`].
+pub const NETWORKS: &str = "NETWORKS";
+/// Trie over prefixes: [`crate::network::AddressKey`] to the xid of whoever has the address.
+pub const ADDRESSES: &str = "ADDRESSES";
+/// Hash of sockets: [`crate::network::ListenerKey`] to the one that listens there.
+pub const LISTENERS: &str = "LISTENERS";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -41,4 +49,8 @@ pub const ALL: &[&str] = &[
     HOOK_COUNTERS,
     FILE_OWNERS,
     OWNERS_USED,
+    SOCKETS,
+    NETWORKS,
+    ADDRESSES,
+    LISTENERS,
 ];

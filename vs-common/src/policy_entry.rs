@@ -107,7 +107,8 @@ impl ContextRules {
         let is_in_host_tree = self.proc_mode == ProcMode::Plain as u32 || xid.0 == Xid::SPECTATOR.0;
         let host_tree = if is_in_host_tree { lifecycle::HOST_TREE } else { 0 };
         let proc_lock = if self.flags & context_flag::PROC_LOCK != 0 { lifecycle::PROC_LOCK } else { 0 };
-        host_tree | proc_lock
+        let network = if self.flags & context_flag::NETWORK != 0 { lifecycle::NETWORK } else { 0 };
+        host_tree | proc_lock | network
     }
 }
 
@@ -119,6 +120,8 @@ pub mod context_flag {
     pub const ORPHAN: u32 = 1 << 1;
     /// In the row of the spectator or any context: the policy asked for the hooks on `/proc` as a second lock.
     pub const PROC_LOCK: u32 = 1 << 2;
+    /// It has addresses of its own: there is a row in `NETWORKS` too.
+    pub const NETWORK: u32 = 1 << 3;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

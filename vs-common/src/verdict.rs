@@ -15,11 +15,34 @@ pub enum Errno {
     Enomem = 12,
     /// Permission denied: a file of the kernel's that no guest may open.
     Eacces = 13,
+    /// Invalid argument: a source address that is not the context's, as the kernel answers to one that is not the machine's.
+    Einval = 22,
+    /// Protocol not supported: a protocol that no context may speak.
+    Eprotonosupport = 93,
+    /// Address family not supported: a family that no context may speak.
+    Eafnosupport = 97,
+    /// Cannot assign requested address: an address that is not the context's.
+    Eaddrnotavail = 99,
+    /// Network is unreachable: a destination for which the context has no address.
+    Enetunreach = 101,
+    /// Connection refused: on its loopback nobody of the context answers.
+    Econnrefused = 111,
 }
 
 impl Errno {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 4] = [Self::Eperm, Self::Enoent, Self::Enomem, Self::Eacces];
+    pub const ALL: [Self; 10] = [
+        Self::Eperm,
+        Self::Enoent,
+        Self::Enomem,
+        Self::Eacces,
+        Self::Einval,
+        Self::Eprotonosupport,
+        Self::Eafnosupport,
+        Self::Eaddrnotavail,
+        Self::Enetunreach,
+        Self::Econnrefused,
+    ];
 
     /// The symbol as `errno(3)` spells it.
     pub const fn name(self) -> &'static str {
@@ -28,18 +51,25 @@ impl Errno {
             Self::Enoent => "ENOENT",
             Self::Enomem => "ENOMEM",
             Self::Eacces => "EACCES",
+            Self::Einval => "EINVAL",
+            Self::Eprotonosupport => "EPROTONOSUPPORT",
+            Self::Eafnosupport => "EAFNOSUPPORT",
+            Self::Eaddrnotavail => "EADDRNOTAVAIL",
+            Self::Enetunreach => "ENETUNREACH",
+            Self::Econnrefused => "ECONNREFUSED",
         }
     }
 
     /// The member with this number, if it is in the set.
     pub const fn from_number(number: u16) -> Option<Self> {
-        match number {
-            1 => Some(Self::Eperm),
-            2 => Some(Self::Enoent),
-            12 => Some(Self::Enomem),
-            13 => Some(Self::Eacces),
-            _ => None,
+        let mut at = 0;
+        while at < Self::ALL.len() {
+            if Self::ALL[at] as u16 == number {
+                return Some(Self::ALL[at]);
+            }
+            at += 1;
         }
+        None
     }
 }
 
@@ -79,11 +109,27 @@ pub enum Reason {
     KernelModule = 15,
     /// Changing the mount tree.
     Mount = 16,
+    /// The address is not one of the context's.
+    ForeignAddress = 17,
+    /// The context has no address to reach the destination from.
+    UnreachableAddress = 18,
+    /// The source address is not one of the context's.
+    ForeignSource = 19,
+    /// On the context's loopback only the host would answer.
+    HostListener = 20,
+    /// A family, type or protocol whose addresses no program sees.
+    SocketFamily = 21,
+    /// A socket option that reaches beyond the socket.
+    SocketOption = 22,
+    /// A netlink message that changes something.
+    Netlink = 23,
+    /// A list of all sockets of the machine.
+    SocketList = 24,
 }
 
 impl Reason {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 24] = [
         Self::HostTarget,
         Self::ForeignTarget,
         Self::StaleTarget,
@@ -100,6 +146,14 @@ impl Reason {
         Self::UserNamespace,
         Self::KernelModule,
         Self::Mount,
+        Self::ForeignAddress,
+        Self::UnreachableAddress,
+        Self::ForeignSource,
+        Self::HostListener,
+        Self::SocketFamily,
+        Self::SocketOption,
+        Self::Netlink,
+        Self::SocketList,
     ];
 
     /// The word for it in audit records: lower case, stable once released.
@@ -121,6 +175,14 @@ impl Reason {
             Self::UserNamespace => "user-namespace",
             Self::KernelModule => "kernel-module",
             Self::Mount => "mount",
+            Self::ForeignAddress => "foreign-address",
+            Self::UnreachableAddress => "unreachable-address",
+            Self::ForeignSource => "foreign-source",
+            Self::HostListener => "host-listener",
+            Self::SocketFamily => "socket-family",
+            Self::SocketOption => "socket-option",
+            Self::Netlink => "netlink",
+            Self::SocketList => "socket-list",
         }
     }
 
@@ -140,6 +202,9 @@ impl Reason {
                 | Self::StaleTarget
                 | Self::UnknownTarget
                 | Self::SpectatorChange
+                | Self::ForeignAddress
+                | Self::ForeignSource
+                | Self::HostListener
         )
     }
 
@@ -164,6 +229,16 @@ impl Reason {
             Self::UserNamespace => "a user namespace would give back the capabilities dropped at entry",
             Self::KernelModule => "a context may not have code loaded into the kernel",
             Self::Mount => "a context may not change the mount tree",
+            Self::ForeignAddress => "the address is not one of the context's",
+            Self::UnreachableAddress => "the context has no address to reach that one from",
+            Self::ForeignSource => "the source address is not one of the context's",
+            Self::HostListener => "on the context's loopback only the host would answer",
+            Self::SocketFamily => {
+                "no program sees the addresses of such sockets, so contexts with addresses have none"
+            }
+            Self::SocketOption => "the option reaches beyond the socket",
+            Self::SocketList => "the file lists the sockets of the whole machine",
+            Self::Netlink => "a context may ask for links, addresses and routes, and change nothing",
         }
     }
 }

@@ -77,7 +77,8 @@ pub enum TargetKind {
     File = 2,
     /// A capability: `words[0]` its number.
     Capability = 3,
-    /// A network address: `words[0]` family, `words[1]` port, `words[2..4]` the address in network order.
+    /// A network address: `words[0]` family, `words[1]` port, `words[2..4]` the address in network order, IPv4 mapped into IPv6,
+    /// `words[4]` protocol.
     Address = 4,
     /// An object of System V IPC, a message queue or a key: `words[0]` its kind, `words[1]` its id.
     Ipc = 5,

@@ -6,6 +6,9 @@ use std::mem::offset_of;
 use vs_common::context::{Tag, lifecycle};
 use vs_common::hook::{Hook, Need, Role};
 use vs_common::id::{ContextKind, Xid};
+use vs_common::network::{
+    ADDRESS_KEY_BITS, AddressKey, LISTENER_V6, ListenerKey, NetworkRules, network_flag,
+};
 use vs_common::policy_entry::{
     ContextKey, ContextRules, ContextState, EpochInfo, HookCounters, Mode, ProcMode, context_flag,
 };
@@ -18,8 +21,20 @@ fn the_errnos_are_those_that_a_hook_may_return() {
     let known: Vec<_> = (0..=u16::MAX).filter_map(Errno::from_number).collect();
     assert_eq!(known, Errno::ALL);
     let named: Vec<_> = known.iter().map(|errno| (*errno as u16, errno.name())).collect();
-    // `include/uapi/asm-generic/errno-base.h`.
-    assert_eq!(named, [(1, "EPERM"), (2, "ENOENT"), (12, "ENOMEM"), (13, "EACCES")]);
+    // `include/uapi/asm-generic/errno-base.h`, `errno.h`.
+    let expected = [
+        (1, "EPERM"),
+        (2, "ENOENT"),
+        (12, "ENOMEM"),
+        (13, "EACCES"),
+        (22, "EINVAL"),
+        (93, "EPROTONOSUPPORT"),
+        (97, "EAFNOSUPPORT"),
+        (99, "EADDRNOTAVAIL"),
+        (101, "ENETUNREACH"),
+        (111, "ECONNREFUSED"),
+    ];
+    assert_eq!(named, expected);
 }
 
 #[test]
@@ -44,6 +59,14 @@ fn reasons_keep_their_numbers_and_names() {
         (14, "user-namespace"),
         (15, "kernel-module"),
         (16, "mount"),
+        (17, "foreign-address"),
+        (18, "unreachable-address"),
+        (19, "foreign-source"),
+        (20, "host-listener"),
+        (21, "socket-family"),
+        (22, "socket-option"),
+        (23, "netlink"),
+        (24, "socket-list"),
     ];
     assert_eq!(named[..expected.len()], expected, "append, never change");
     let sentences: BTreeSet<_> = known.iter().map(|reason| reason.sentence()).collect();
@@ -57,7 +80,16 @@ fn only_these_reasons_follow_the_mode() {
         Reason::ALL.into_iter().filter(|reason| reason.is_between_contexts()).map(Reason::name).collect();
     assert_eq!(
         between,
-        ["host-target", "foreign-target", "stale-target", "unknown-target", "spectator-change"]
+        [
+            "host-target",
+            "foreign-target",
+            "stale-target",
+            "unknown-target",
+            "spectator-change",
+            "foreign-address",
+            "foreign-source",
+            "host-listener",
+        ]
     );
 }
 
@@ -79,8 +111,13 @@ fn hooks_are_numbered_in_their_order_and_named_once() {
 #[test]
 fn tags_are_inherited_under_every_policy() {
     for hook in Hook::ALL.iter().filter(|hook| hook.info().role == Role::Lifecycle) {
-        // A /proc inode is tagged for those who live where the host's procfs is.
-        let expected = if *hook == Hook::TaskToInode { Need::HostTree } else { Need::Always };
+        let expected = match *hook {
+            // A /proc inode is tagged for those who live where the host's procfs is.
+            Hook::TaskToInode => Need::HostTree,
+            // A socket is tagged for those who have addresses.
+            Hook::SocketPostCreate => Need::Network,
+            _ => Need::Always,
+        };
         assert_eq!(hook.info().need, expected, "{}", hook.name());
     }
 }
@@ -109,8 +146,21 @@ fn numbers_of_words_are_kept() {
     assert_eq!(proc_modes.map(ProcMode::name), ["pidns", "hidepid", "plain"]);
     let kinds: Vec<_> = (0..300).filter_map(TargetKind::from_number).map(|kind| kind as u32).collect();
     assert_eq!(kinds, [0, 1, 2, 3, 4, 5]);
-    assert_eq!([context_flag::DYNAMIC, context_flag::ORPHAN, context_flag::PROC_LOCK], [1, 2, 4]);
-    assert_eq!([lifecycle::ENTERING, lifecycle::PROCESS], [1, 256]);
+    let flags = [context_flag::DYNAMIC, context_flag::ORPHAN, context_flag::PROC_LOCK, context_flag::NETWORK];
+    assert_eq!(flags, [1, 2, 4, 8]);
+    let bits = [lifecycle::ENTERING, lifecycle::HOST_TREE, lifecycle::PROC_LOCK, lifecycle::NETWORK];
+    assert_eq!(bits, [1, 2, 4, 8]);
+    assert_eq!([lifecycle::PROCESS, lifecycle::BOUND_TO_ANY], [256, 512]);
+    let flags = [
+        network_flag::V4,
+        network_flag::V6,
+        network_flag::LOOPBACK_PRIVATE,
+        network_flag::LOOPBACK_SHARED,
+        network_flag::MULTICAST,
+        network_flag::BROADCAST,
+        network_flag::SHOW_ANY,
+    ];
+    assert_eq!(flags, [1, 2, 4, 8, 16, 32, 64]);
 }
 
 #[test]
@@ -161,6 +211,22 @@ fn pinned_values_keep_their_layout() {
         offset_of!(EpochInfo, contexts),
     ];
     assert_eq!(info, [0, 8, 40, 44, 48]);
+    assert_eq!(size_of::<NetworkRules>(), 48);
+    let network = [
+        offset_of!(NetworkRules, generation),
+        offset_of!(NetworkRules, flags),
+        offset_of!(NetworkRules, reserved),
+        offset_of!(NetworkRules, primary4),
+        offset_of!(NetworkRules, primary6),
+    ];
+    assert_eq!(network, [0, 8, 12, 16, 32]);
+    // A trie compares from the first bit on: what must be the same stands before the address.
+    assert_eq!((size_of::<AddressKey>(), size_of::<ListenerKey>()), (24, 24));
+    let key = [offset_of!(AddressKey, epoch), offset_of!(AddressKey, xid), offset_of!(AddressKey, address)];
+    assert_eq!(key, [0, 4, ADDRESS_KEY_BITS as usize / 8]);
+    assert!(LISTENER_V6 > u32::from(u16::MAX), "no port has the bit");
+    let key = [offset_of!(ListenerKey, xid), offset_of!(ListenerKey, port), offset_of!(ListenerKey, address)];
+    assert_eq!(key, [0, 4, 8]);
     assert_eq!((size_of::<HookCounters>(), size_of::<AggregateKey>(), size_of::<Aggregate>()), (40, 16, 16));
 }
 
@@ -210,6 +276,11 @@ fn sizes_hold_together() {
         limits::MAX_CONTEXT_ROWS,
         2 * limits::MAX_CONTEXTS,
         "a load writes an epoch beside the one in force"
+    );
+    assert_eq!(
+        limits::MAX_ADDRESS_ROWS,
+        4 * limits::MAX_ADDRESSES,
+        "two epochs, and each address on two lists in each"
     );
     // `kernel/bpf/ringbuf.c:ringbuf_map_alloc`: a power of two, and whole pages.
     assert!(limits::RING_SIZE.is_power_of_two() && limits::RING_SIZE.is_multiple_of(65_536));

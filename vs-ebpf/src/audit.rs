@@ -14,6 +14,7 @@ use vs_common::kernel_layout::inject;
 use vs_common::limits::{
     AGGREGATE_INTERVAL_NS, DEFAULT_RECORD_BURST, DEFAULT_RECORDS_PER_SECOND, EXECUTABLE_NAME_SIZE,
 };
+use vs_common::network::Address;
 use vs_common::policy_entry::{ContextKey, ContextState, Mode};
 use vs_common::violation::{Aggregate, AggregateKey, TargetKind, VIOLATION_VERSION, Violation};
 
@@ -37,7 +38,7 @@ pub(crate) struct Target {
     kind: u32,
     is_unknown: u32,
     tag: Tag,
-    words: [u64; 3],
+    words: [u64; 5],
     /// The address of a text of up to 32 bytes that ends in a zero; 0: none.
     text: u64,
     /// The address of a task whose ids and name to read; 0: none.
@@ -49,13 +50,13 @@ const HOST: Tag = Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) 
 impl Target {
     /// Nothing in particular: the kernel.
     pub(crate) const NONE: Self =
-        Self { kind: TargetKind::None as u32, is_unknown: 0, tag: HOST, words: [0; 3], text: 0, task: None };
+        Self { kind: TargetKind::None as u32, is_unknown: 0, tag: HOST, words: [0; 5], text: 0, task: None };
 
     /// A process.
     #[inline(always)]
     pub(crate) fn process(task: Task, identity: Identity) -> Self {
         let (tag, is_unknown) = split(identity);
-        Self { kind: TargetKind::Process as u32, is_unknown, tag, words: [0; 3], text: 0, task: Some(task) }
+        Self { kind: TargetKind::Process as u32, is_unknown, tag, words: [0; 5], text: 0, task: Some(task) }
     }
 
     /// A file, by its inode and the address of its dentry.
@@ -66,10 +67,30 @@ impl Target {
             kind: TargetKind::File as u32,
             is_unknown,
             tag,
-            words: [u64::from(inode.device()), inode.number(), magic],
+            words: [u64::from(inode.device()), inode.number(), magic, 0, 0],
             text: if dentry == 0 { 0 } else { file::dentry_name(dentry) },
             task: None,
         }
+    }
+
+    /// A network address.
+    #[inline(always)]
+    pub(crate) fn address(family: u32, protocol: u32, port: u32, address: &Address) -> Self {
+        let mut target = Self::NONE;
+        target.set_address(family, protocol, port, address);
+        target
+    }
+
+    /// Makes it a network address in place, which saves the stack a copy.
+    #[inline(always)]
+    pub(crate) fn set_address(&mut self, family: u32, protocol: u32, port: u32, address: &Address) {
+        let words = &address.0;
+        self.kind = TargetKind::Address as u32;
+        self.words[0] = u64::from(family);
+        self.words[1] = u64::from(port);
+        self.words[2] = u64::from(words[0]) | u64::from(words[1]) << 32;
+        self.words[3] = u64::from(words[2]) | u64::from(words[3]) << 32;
+        self.words[4] = u64::from(protocol);
     }
 
     /// A capability.
@@ -79,7 +100,7 @@ impl Target {
             kind: TargetKind::Capability as u32,
             is_unknown: 0,
             tag: HOST,
-            words: [number as u64, 0, 0],
+            words: [number as u64, 0, 0, 0, 0],
             text: 0,
             task: None,
         }
@@ -261,8 +282,8 @@ unsafe fn write_target(record: *mut Violation, target: &Target) {
         (*out).words[0] = target.words[0];
         (*out).words[1] = target.words[1];
         (*out).words[2] = target.words[2];
-        (*out).words[3] = 0;
-        (*out).words[4] = 0;
+        (*out).words[3] = target.words[3];
+        (*out).words[4] = target.words[4];
         clear_text(text);
         if let Some(task) = target.task {
             (*out).words[0] = u64::from(task.pid());

@@ -22,7 +22,9 @@ const CREATE: u64 = 1;
 static HOST: Tag = Tag { xid: Xid::HOST, lifecycle: 0, generation: Generation(0) };
 
 /// What stands for a tag that could not be read, here and in records. Nobody has this xid.
-pub(crate) static UNKNOWN: Tag = Tag { xid: UNKNOWN_XID, lifecycle: 0, generation: Generation(0) };
+pub(crate) const NOBODY: Tag = Tag { xid: UNKNOWN_XID, lifecycle: 0, generation: Generation(0) };
+/// The same with an address.
+pub(crate) static UNKNOWN: Tag = NOBODY;
 const UNKNOWN_XID: Xid = Xid(u32::MAX);
 
 /// The running task's identity.

@@ -3,7 +3,7 @@
 //! One program per LSM hook, named like the hook; `vs_common::hook` is the list of them. Each gathers facts, asks a pure function of
 //! `vs_common` and hands the verdict to [`verdict::conclude`], the only place that returns a denial, counts it and reports it.
 //!
-//! An area (`lifecycle`, `visibility`, `filesystem`, `capability`, `self_protection`) uses `context`, `verdict`, `maps` and `kernel`,
+//! An area (`lifecycle`, `visibility`, `network`, `filesystem`, `capability`, `self_protection`) uses `context`, `verdict`, `maps` and `kernel`,
 //! and never another area. Only `kernel` reads kernel structures.
 //!
 //! What holds everywhere: a task without any local storage is the host's and is let go after one load; nothing is written on
@@ -36,6 +36,7 @@ mod filesystem;
 mod kernel;
 mod lifecycle;
 mod maps;
+mod network;
 mod self_protection;
 mod verdict;
 mod visibility;

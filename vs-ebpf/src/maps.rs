@@ -3,22 +3,25 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SockHash};
 use aya_ebpf::macros::btf_map;
 
 use vs_common::context::Tag;
 use vs_common::id::Xid;
 use vs_common::limits;
+use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey, Violation};
 
 /// `BPF_F_NO_PREALLOC`, which local storage demands (`kernel/bpf/bpf_local_storage.c:bpf_local_storage_map_alloc_check`).
 const NO_PREALLOC: usize = 1;
+/// The same and `BPF_F_CLONE`: an accepted socket has what the listening one has (`net/core/bpf_sk_storage.c:bpf_sk_storage_clone`).
+const INHERITED: usize = 1 | 1 << 9;
 
 /// Declares a local-storage map the way libbpf's `__uint` and `__type` do: pointers whose types carry the numbers, read from BTF
-/// and never followed. aya-ebpf 0.2 has none for tasks, and this keeps the two that we have alike.
+/// and never followed. aya-ebpf 0.2 has none for tasks, and its one for sockets takes no `struct sock`, and this keeps all that we have alike.
 macro_rules! local_storage {
-    ($(#[$doc:meta])* $name:ident, $map_type:literal) => {
+    ($(#[$doc:meta])* $name:ident, $map_type:literal, $flags:expr) => {
         $(#[$doc])*
         #[repr(C)]
         pub(crate) struct $name<T> {
@@ -26,7 +29,7 @@ macro_rules! local_storage {
             key: *const i32,
             value: *const T,
             max_entries: *const [i32; 0],
-            map_flags: *const [i32; NO_PREALLOC],
+            map_flags: *const [i32; $flags],
         }
 
         // SAFETY: The pointers are null and never followed; only the address of the whole is used, as a map reference.
@@ -55,12 +58,20 @@ macro_rules! local_storage {
 local_storage!(
     /// `BPF_MAP_TYPE_TASK_STORAGE`.
     TaskStorage,
-    29
+    29,
+    NO_PREALLOC
 );
 local_storage!(
     /// `BPF_MAP_TYPE_INODE_STORAGE`.
     InodeStorage,
-    28
+    28,
+    NO_PREALLOC
+);
+local_storage!(
+    /// `BPF_MAP_TYPE_SK_STORAGE`.
+    SocketStorage,
+    24,
+    INHERITED
 );
 
 /// The tag of every process of a context.
@@ -109,3 +120,20 @@ pub(crate) static FILE_OWNERS: HashMap<u64, Tag, { limits::MAX_FILE_OWNERS as us
 /// Not 0: a guest has been in [`FILE_OWNERS`] since the maps were made. Until then nobody looks there.
 #[btf_map]
 pub(crate) static OWNERS_USED: Array<u32, 1> = Array::new();
+
+/// The tag of every socket of a context that has addresses.
+#[btf_map]
+pub(crate) static SOCKETS: SocketStorage<Tag> = SocketStorage::new();
+
+/// What policy says of a context's addresses, by epoch and xid.
+#[btf_map]
+pub(crate) static NETWORKS: HashMap<ContextKey, NetworkRules, { limits::MAX_CONTEXT_ROWS as usize }> =
+    HashMap::new();
+
+/// Whose address it is, by epoch, xid and prefix.
+#[btf_map]
+pub(crate) static ADDRESSES: LpmTrie<AddressKey, Xid, { limits::MAX_ADDRESS_ROWS as usize }> = LpmTrie::new();
+
+/// Who listens for a context.
+#[btf_map]
+pub(crate) static LISTENERS: SockHash<ListenerKey, { limits::MAX_LISTENERS as usize }> = SockHash::new();

@@ -42,6 +42,21 @@ pub(crate) struct Denial {
     pub(crate) padding: [u16; 3],
 }
 
+impl Denial {
+    /// To be filled in, of the running task.
+    pub(crate) const NONE: Self = Self {
+        actor: context::NOBODY,
+        target: Target::NONE,
+        detail: 0,
+        hook: 0,
+        reason: 0,
+        errno: 0,
+        is_current: 1,
+        is_between: 0,
+        padding: [0; 3],
+    };
+}
+
 /// Carries out a verdict on the running task: what the hook returns. An allow costs nothing; a denial is looked up, counted and
 /// reported, and in mode observe let pass.
 #[inline(always)]
@@ -103,16 +118,22 @@ fn returned(errno: Errno) -> i32 {
         1 => -1,
         2 => -2,
         12 => -12,
+        22 => -22,
+        93 => -93,
+        97 => -97,
+        99 => -99,
+        101 => -101,
+        111 => -111,
         _ => -13,
     }
 }
 
 // The last branch above is EACCES: a new member of the enum needs a branch of its own.
-const _: () = assert!(Errno::ALL.len() == 4 && Errno::Eacces as u16 == 13);
+const _: () = assert!(Errno::ALL.len() == 10 && Errno::Eacces as u16 == 13);
 
 /// Counts and reports a denial. 0: the actor's context is in mode observe and it is let pass; 1: it is carried out.
 #[inline(never)]
-fn deny(denial: &Denial) -> u32 {
+pub(crate) fn deny(denial: &Denial) -> u32 {
     let epoch = match EPOCH.get(0) {
         Some(epoch) => Epoch(*epoch),
         None => Epoch(0),

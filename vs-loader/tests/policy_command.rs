@@ -127,6 +127,36 @@ fn explain() {
 }
 
 #[test]
+fn explain_addresses() {
+    golden(
+        "policy-explain-addresses",
+        "policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address 0.0.0.0
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address ::
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address :: --v6-only
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address 127.0.0.53
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address 192.0.2.20
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address 192.0.2.99
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor test --act bind --address 192.0.2.99
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor test --act bind --address ::1
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act connect --address 198.51.100.7
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor test --act connect --address 2001:db8::7
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act send --address 127.0.0.1
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor test --act send --address 224.0.0.251
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor plain --act bind --address 0.0.0.0
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor unknown --act create-socket --socket tcp
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act create-socket --socket raw
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act listen-unbound
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor test --act join-group
+         policy explain vs-loader/tests/golden/policies/addresses.toml --actor web --act change-by-netlink
+         policy explain examples/web-and-db.toml --actor web --act connect --address 198.51.100.7
+         policy explain examples/web-and-db.toml --actor unknown --act create-socket --socket tcp
+         policy explain --json vs-loader/tests/golden/policies/addresses.toml --actor web --act connect --address ::1
+         policy explain --json vs-loader/tests/golden/policies/addresses.toml --actor web --act bind --address 192.0.2.99
+         policy explain --json vs-loader/tests/golden/policies/addresses.toml --actor web --act create-socket --socket packet",
+    );
+}
+
+#[test]
 fn explain_refuses_what_it_cannot_answer() {
     golden(
         "policy-explain-refusals",
@@ -138,6 +168,11 @@ fn explain_refuses_what_it_cannot_answer() {
          policy explain examples/web-and-db.toml --actor web --act open --file flopy
          policy explain examples/web-and-db.toml --actor web --act fork --target db
          policy explain examples/web-and-db.toml --actor web --act use-capability --capability root
+         policy explain examples/web-and-db.toml --actor web --act bind
+         policy explain examples/web-and-db.toml --actor web --act bind --address eth0
+         policy explain examples/web-and-db.toml --actor web --act connect --address :: --v6-only
+         policy explain examples/web-and-db.toml --actor web --act create-socket
+         policy explain examples/web-and-db.toml --actor web --act create-socket --socket tpc
          policy explain examples/web-and-db.toml",
     );
 }

@@ -1,4 +1,4 @@
-//! Opening `/proc/PID` of others, control file systems, and devices.
+//! Opening `/proc/PID` of others, lists of sockets, control file systems, and devices.
 
 use core::ffi::c_void;
 
@@ -6,18 +6,18 @@ use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
 use vs_common::context::Identity;
-use vs_common::filesystem::{FileFacts, decide_open, is_open_to_all};
+use vs_common::filesystem::{FileFacts, decide_network_file, decide_open, is_open_to_all, magic};
 use vs_common::hook::Hook;
 use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
-use crate::kernel::file::File;
+use crate::kernel::file::{File, network_file};
 use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
 use crate::verdict::{ALLOW, allow_host, conclude};
 
-/// `do_dentry_open`, once the file is there: see [`decide_open`]. `O_PATH` never comes here, and nothing can be read or written by it.
+/// `do_dentry_open`, once the file is there: see [`decide_open`] and [`decide_network_file`]. `O_PATH` never comes here, and nothing can be read or written by it.
 #[lsm(hook = "file_open")]
 fn file_open(ctx: LsmContext) -> i32 {
     let current = Task::current();
@@ -45,7 +45,15 @@ fn member_opens(current: Task, file: File, inode: Inode, superblock_magic: u64, 
         if address.is_process(superblock_magic) { Some(context::of_process_inode(inode)) } else { None };
     let is_write = file.is_write();
     let facts = FileFacts { superblock_magic, mode, device: inode.represented_device(), process, is_write };
-    let verdict = decide_open(actor, &facts);
+    let mut verdict = decide_open(actor, &facts);
+    if verdict == Verdict::Allow
+        && superblock_magic == magic::PROC
+        && process.is_none()
+        && matches!(actor, Identity::Member(tag) if tag.has_network())
+        && let Some(name) = network_file(file.dentry())
+    {
+        verdict = decide_network_file(name);
+    }
     if verdict == Verdict::Allow {
         return ALLOW;
     }

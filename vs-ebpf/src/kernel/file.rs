@@ -2,9 +2,12 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+
+use vs_common::filesystem::{ShortName, magic};
 use vs_common::kernel_layout::ABSENT;
 
-use super::inode::Inode;
+use super::inode::{Inode, InodeAddress};
 use super::{layout, read};
 
 /// `FMODE_WRITE` of `include/linux/fs.h`.
@@ -62,6 +65,40 @@ pub(crate) fn path_dentry(path: *const c_void) -> Option<*const c_void> {
 pub(crate) fn dentry_inode(dentry: *const c_void) -> Option<Inode> {
     // SAFETY: As in `File::inode`.
     Inode::walked(unsafe { *dentry.cast::<u8>().add(layout::DENTRY_D_INODE.load() as usize).cast() })
+}
+
+/// How deep files lie below `/proc/PID/net` at most: `rpc/nfs4.idtoname/channel`, and one more.
+const NETWORK_DEPTH: u32 = 4;
+
+/// Of a file on a procfs that stands for no process, at the address of its dentry: the name of its first component below `/proc/PID/net`,
+/// which is a directory of a process in whose place nothing of its own lies (`fs/proc/proc_net.c:proc_tgid_net_lookup`). None: it lies
+/// elsewhere.
+#[inline(always)]
+pub(crate) fn network_file(dentry: u64) -> Option<ShortName> {
+    let mut dentry = dentry;
+    let mut depth = 0;
+    while depth < NETWORK_DEPTH {
+        let parent: u64 = read(dentry + layout::DENTRY_D_PARENT.load());
+        if parent == dentry {
+            return None;
+        }
+        let inode: u64 = read(parent + layout::DENTRY_D_INODE.load());
+        if InodeAddress(inode).is_process(magic::PROC) {
+            let mut name: ShortName = [0; 2];
+            // SAFETY: The destination is a live local of that size; the helper checks the source itself.
+            unsafe {
+                bpf_probe_read_kernel_str(
+                    name.as_mut_ptr().cast(),
+                    size_of::<ShortName>() as u32,
+                    dentry_name(dentry) as *const c_void,
+                );
+            }
+            return Some(name);
+        }
+        dentry = parent;
+        depth += 1;
+    }
+    None
 }
 
 /// The address of the last component's name.

@@ -7,6 +7,7 @@
 pub(crate) mod file;
 pub(crate) mod inode;
 pub(crate) mod layout;
+pub(crate) mod socket;
 pub(crate) mod storage;
 pub(crate) mod task;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vs_common::hook::Hook;
 
+use super::network;
 use super::printable::Printable;
 use super::word::Word;
 
@@ -30,6 +31,17 @@ pub enum Detail {
     Capability(Numbered),
     /// A command of `bpf(2)`.
     BpfCommand(Numbered),
+    /// A socket's type.
+    SocketType(Numbered),
+    /// A socket option.
+    SocketOption {
+        /// The protocol level that it is of.
+        level: Numbered,
+        /// The option.
+        option: Numbered,
+    },
+    /// The type of a netlink message.
+    NetlinkMessage(Numbered),
     /// Something this version has no word for.
     Number {
         /// As the program wrote it.
@@ -42,7 +54,7 @@ pub enum Detail {
 pub struct Numbered {
     /// The kernel's number.
     pub number: u64,
-    /// Its name without the usual prefix: `KILL`, `sys_admin`, `MAP_CREATE`.
+    /// Its name, without a prefix that all of the kind have: `KILL`, `sys_admin`, `MAP_CREATE`, `raw`, `SO_BROADCAST`.
     pub name: Option<Printable>,
 }
 
@@ -67,9 +79,24 @@ pub fn describe(hook: Option<Hook>, number: u64) -> Option<Detail> {
         Some(Hook::SbMount) => Some(Detail::Mount { number, flags: bits(number, &MOUNT_FLAGS) }),
         Some(Hook::Capable) => Some(Detail::Capability(Numbered::capability(number))),
         Some(Hook::Bpf) => Some(Detail::BpfCommand(Numbered::new(number, name_in(&BPF_COMMANDS, number)))),
+        Some(Hook::SocketCreate) => Some(Detail::SocketType(word(number, network::socket_type(number)))),
+        Some(Hook::SocketSetsockopt) => {
+            let (level, option) = (number >> 32, number & u64::from(u32::MAX));
+            Some(Detail::SocketOption {
+                level: word(level, network::option_level(level)),
+                option: word(option, network::option_name(level, option)),
+            })
+        }
+        Some(Hook::NetlinkSend) => {
+            Some(Detail::NetlinkMessage(Numbered::new(number, network::netlink_message(number))))
+        }
         _ if number == 0 => None,
         _ => Some(Detail::Number { number }),
     }
+}
+
+fn word(number: u64, name: Option<&str>) -> Numbered {
+    Numbered::new(number, name.map(str::to_owned))
 }
 
 fn name_in(names: &[&str], number: u64) -> Option<String> {
@@ -254,6 +281,16 @@ mod tests {
         assert_eq!(json(Hook::Capable, 21), r#"{"type":"capability","number":21,"name":"sys_admin"}"#);
         assert_eq!(json(Hook::Capable, 99), r#"{"type":"capability","number":99,"name":null}"#);
         assert_eq!(json(Hook::Bpf, 36), r#"{"type":"bpf-command","number":36,"name":"TOKEN_CREATE"}"#);
+        assert_eq!(json(Hook::SocketCreate, 3), r#"{"type":"socket-type","number":3,"name":"raw"}"#);
+        assert_eq!(
+            json(Hook::SocketSetsockopt, 0x1_0000_0019),
+            r#"{"type":"socket-option","level":{"number":1,"name":"SOL_SOCKET"},"option":{"number":25,"name":"SO_BINDTODEVICE"}}"#
+        );
+        assert_eq!(
+            json(Hook::NetlinkSend, 20),
+            r#"{"type":"netlink-message","number":20,"name":"RTM_NEWADDR"}"#
+        );
+        assert_eq!(json(Hook::Bind4, 0), "null");
         assert_eq!(json(Hook::TaskSetnice, 0), "null");
         assert_eq!(json(Hook::TaskSetnice, 3), r#"{"type":"number","number":3}"#);
     }

@@ -3,8 +3,6 @@
 //! Pure but for what a [`Lookup`] answers. Nothing here fails: a name that cannot be found is null in the record, beside the number
 //! that identifies.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use vs_common::context::Tag;
 use vs_common::filesystem::magic;
 use vs_common::hook::Hook;
@@ -15,6 +13,7 @@ use vs_common::violation::{ActorRecord, TargetKind, TargetRecord, Violation};
 
 use super::detail::{self, Numbered};
 use super::device::Device;
+use super::network;
 use super::printable::Printable;
 use super::record::{Actor, ContextName, Executable, Target, ViolationEvent};
 use super::word::Word;
@@ -42,7 +41,7 @@ pub fn enrich(violation: &Violation, lookup: &mut dyn Lookup) -> ViolationEvent 
         mode: Word::new(Mode::from_number(violation.mode.into()).map(Mode::name), violation.mode),
         epoch: violation.epoch,
         actor: actor(&violation.actor, epoch, lookup),
-        target: target(&violation.target, epoch, lookup),
+        target: target(hook, &violation.target, epoch, lookup),
         detail: detail::describe(hook, violation.detail),
         repeated: violation.repeated,
     }
@@ -111,8 +110,8 @@ fn tagged(tag: &Tag, is_unknown: bool, epoch: Epoch, lookup: &mut dyn Lookup) ->
     context_name(tag.xid, tag.generation, epoch, lookup)
 }
 
-fn target(target: &TargetRecord, epoch: Epoch, lookup: &mut dyn Lookup) -> Target {
-    let [first, second, third, fourth, _] = target.words;
+fn target(hook: Option<Hook>, target: &TargetRecord, epoch: Epoch, lookup: &mut dyn Lookup) -> Target {
+    let [first, second, third, ..] = target.words;
     let mut context =
         || tagged(&target.tag, target.is_unknown != 0 || target.tag.xid.0 == u32::MAX, epoch, lookup);
     let text = Printable::from_padded(&target.text);
@@ -133,31 +132,10 @@ fn target(target: &TargetRecord, epoch: Epoch, lookup: &mut dyn Lookup) -> Targe
             inode: second,
         },
         Some(TargetKind::Capability) => Target::Capability(Numbered::capability(first)),
-        Some(TargetKind::Address) => address(first, second, third, fourth),
+        Some(TargetKind::Address) => network::address(hook, &target.words),
         Some(TargetKind::Ipc) => Target::Ipc { context: context(), object: first, id: second },
         None => Target::Other { context: context(), number: target.kind, words: target.words, text },
     }
-}
-
-/// The address lies in the two words as in memory, in network order; an IPv4 address in the first four bytes.
-fn address(family: u64, port: u64, high: u64, low: u64) -> Target {
-    const INET: u64 = 2;
-    const INET6: u64 = 10;
-    let bytes = join(high, low);
-    let (name, text) = match family {
-        INET => (Some("inet"), Some(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).to_string())),
-        INET6 => (Some("inet6"), Some(Ipv6Addr::from(bytes).to_string())),
-        _ => (None, None),
-    };
-    let address = text.map(|text| Printable::from_escaped(&text));
-    Target::Address { family: Word::new(name, family), address, port }
-}
-
-fn join(high: u64, low: u64) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&high.to_ne_bytes());
-    bytes[8..].copy_from_slice(&low.to_ne_bytes());
-    bytes
 }
 
 /// As `/proc/filesystems` names them.
@@ -262,6 +240,12 @@ pub(crate) mod tests {
         Violation { target, ..signal() }
     }
 
+    /// A network address as `vs-ebpf/src/audit.rs` writes it; the address from its first 32 bits to its last.
+    pub(crate) fn address_words(family: u64, protocol: u64, port: u64, address: [u32; 4]) -> [u64; 5] {
+        let words = address.map(|word| u64::from(word.to_be()));
+        [family, port, words[0] | words[1] << 32, words[2] | words[3] << 32, protocol]
+    }
+
     fn target_json(violation: &Violation) -> String {
         serde_json::to_string(&enrich(violation, &mut FakeLookup).target).unwrap()
     }
@@ -327,9 +311,10 @@ pub(crate) mod tests {
             against(2, [0x1b, 12, magic::TRACEFS, 0, 0], "events"),
             against(2, [0x80_0001, 12, 0xdead_beef, 0, 0], "a\x1bb"),
             against(3, [21, 0, 0, 0, 0], ""),
-            against(4, [2, 80, u64::from_ne_bytes([127, 0, 0, 1, 0, 0, 0, 0]), 0, 0], ""),
-            against(4, [10, 80, 0, u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1]), 0], ""),
-            against(4, [16, 0, 0, 0, 0], ""),
+            against(4, address_words(2, 6, 80, [0, 0, 0xffff, 0x7f00_0001]), ""),
+            against(4, address_words(10, 17, 80, [0, 0, 0, 1]), ""),
+            against(4, address_words(10, 17, 80, [0, 0, 0xffff, 0xc000_020a]), ""),
+            against(4, address_words(16, 0, 0, [0; 4]), ""),
             against(5, [1, 42, 0, 0, 0], ""),
             against(77, [1, 2, 3, 4, 5], "x"),
         ];

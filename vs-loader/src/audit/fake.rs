@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
+use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
@@ -115,6 +116,27 @@ impl Store for FakeMaps {
         unreachable!()
     }
     fn set_task_tag(&mut self, _: BorrowedFd<'_>, _: Tag) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn network_rows(&self) -> Result<Vec<(ContextKey, NetworkRules)>, StoreError> {
+        unreachable!()
+    }
+    fn put_network_rules(&mut self, _: ContextKey, _: &NetworkRules) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn remove_network_rules(&mut self, _: ContextKey) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn address_rows(&self) -> Result<Vec<(AddressKey, u8, Xid)>, StoreError> {
+        unreachable!()
+    }
+    fn put_address(&mut self, _: AddressKey, _: u8, _: Xid) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn remove_address(&mut self, _: AddressKey, _: u8) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {
         unreachable!()
     }
 }

@@ -29,6 +29,7 @@ pub mod json;
 pub mod keeper;
 pub mod lost;
 pub mod names;
+mod network;
 pub mod printable;
 pub mod record;
 pub mod saved;

@@ -196,11 +196,15 @@ pub enum Target {
     },
     /// A capability.
     Capability(Numbered),
-    /// A network address.
+    /// A network address, or a socket of such a kind.
     Address {
-        /// "inet", "inet6", or the family's number.
+        /// "inet", "inet6", "netlink" and so on, or the family's number.
         family: Word,
-        /// The address; null where the family has no text for it.
+        /// "tcp", "udp", of netlink "route" and so on, or the protocol's number; null: what the socket's type implies, or not known.
+        #[serde(default)]
+        protocol: Option<Word>,
+        /// The address, IPv4 as IPv4 also where a socket of IPv6 used it; null where the act was on a socket and not on an address, and
+        /// where the family has no text for it.
         address: Option<Printable>,
         /// The port in the host's byte order.
         port: u64,

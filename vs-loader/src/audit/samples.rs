@@ -9,7 +9,7 @@ use vs_common::violation::Violation;
 use super::control::*;
 use super::decode::DecodeError;
 use super::enrich::enrich;
-use super::enrich::tests::{FakeLookup, WEB, against, padded, signal};
+use super::enrich::tests::{FakeLookup, WEB, address_words, against, padded, signal};
 use super::printable::Printable;
 use super::record::*;
 use super::time::{BootId, Now, Time};
@@ -93,8 +93,33 @@ fn violations() -> Vec<Violation> {
             detail: 5,
             ..against(77, [1, 2, 3, 4, 5], "?")
         },
-        against(4, [2, 80, u64::from_ne_bytes([127, 0, 0, 1, 0, 0, 0, 0]), 0, 0], ""),
         against(5, [1, 42, 0, 0, 0], ""),
+    ]
+    .into_iter()
+    .chain(network())
+    .collect()
+}
+
+/// At least one of every hook that knows of sockets and can deny.
+fn network() -> Vec<Violation> {
+    let (v4, foreign6) = ([0, 0, 0xffff, 0xc000_0263], [0x2001_0db8, 0, 0, 0x99]);
+    let to = |family, protocol, port, address| against(4, address_words(family, protocol, port, address), "");
+    let no_address = [0; 4];
+    let option = 0x1_0000_0019;
+    vec![
+        at(Hook::Bind4, Reason::ForeignAddress, Errno::Eaddrnotavail, 0, to(2, 6, 80, v4)),
+        at(Hook::Bind6, Reason::ForeignAddress, Errno::Eaddrnotavail, 0, to(10, 6, 80, no_address)),
+        at(Hook::Connect4, Reason::UnreachableAddress, Errno::Enetunreach, 0, to(2, 6, 443, v4)),
+        at(Hook::Connect6, Reason::ForeignSource, Errno::Eaddrnotavail, 0, to(10, 17, 53, v4)),
+        at(Hook::Sendmsg4, Reason::HostListener, Errno::Econnrefused, 0, to(2, 17, 53, v4)),
+        at(Hook::Sendmsg6, Reason::ForeignSource, Errno::Einval, 0, to(10, 136, 53, foreign6)),
+        at(Hook::SocketCreate, Reason::SocketFamily, Errno::Eperm, 3, to(2, 1, 0, no_address)),
+        at(Hook::SocketCreate, Reason::SocketFamily, Errno::Eafnosupport, 3, to(17, 768, 0, no_address)),
+        at(Hook::SocketCreate, Reason::SocketFamily, Errno::Eafnosupport, 2, to(99, 7, 0, no_address)),
+        at(Hook::SocketPostCreate, Reason::NoStorage, Errno::Enomem, 0, to(10, 0, 0, no_address)),
+        at(Hook::SocketListen, Reason::ForeignAddress, Errno::Eaddrnotavail, 0, to(2, 6, 0, no_address)),
+        at(Hook::SocketSetsockopt, Reason::SocketOption, Errno::Eperm, option, to(2, 17, 68, no_address)),
+        at(Hook::NetlinkSend, Reason::Netlink, Errno::Eperm, 20, to(16, 0, 0, no_address)),
     ]
 }
 
@@ -120,8 +145,16 @@ fn counts() -> Vec<Event> {
         target: None,
         ..repeated.clone()
     };
+    let bound = Repeated {
+        hook: Word::new(Some("bind4"), 0_u16),
+        reason: Word::new(Some("foreign-address"), 1_u16),
+        errno: Some(Word::new(Some("EADDRNOTAVAIL"), 99_u16)),
+        target: None,
+        ..repeated.clone()
+    };
     vec![
         Event::Repeated(Box::new(repeated)),
+        Event::Repeated(Box::new(bound)),
         Event::Repeated(Box::new(unremembered)),
         Event::Suppressed(counted()),
         Event::Lost(Lost::Ring(counted())),

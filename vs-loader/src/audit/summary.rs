@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::file::FileSink;
 use super::json::{self, MAX_LINE};
+use super::network::nobodys;
 use super::printable::Printable;
 use super::record::{AuditRecord, ContextName, Event, Lost, Repeated, ViolationEvent};
 use super::time::Time;
@@ -204,7 +205,7 @@ impl Summary {
         rows.extend(self.violations.iter().map(|(key, counts)| {
             [
                 key.actor.label(),
-                key.target.as_ref().map_or_else(|| "the kernel".to_owned(), Party::label),
+                key.target.as_ref().map_or_else(|| nobodys(&key.hook).to_owned(), Party::label),
                 key.hook.to_string(),
                 key.errno.as_ref().map_or_else(|| "?".to_owned(), Word::to_string),
                 counts.denied.to_string(),

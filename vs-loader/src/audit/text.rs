@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::control::{Caller, Role};
 use super::detail::{Detail, Numbered};
+use super::network::nobodys;
 use super::record::{
     Actor, AuditRecord, ContextName, Counted, Event, Lost, Repeated, RepeatedActor, Target, ViolationEvent,
 };
@@ -136,7 +137,7 @@ fn repeated(out: &mut String, event: &Repeated, zone: &TimeZone) -> fmt::Result 
     if let Some(comm) = comm {
         write!(out, " {comm}")?;
     }
-    let target = event.target.as_ref().map_or_else(|| "the kernel".to_owned(), ContextName::label);
+    let target = event.target.as_ref().map_or_else(|| nobodys(&event.hook).to_owned(), ContextName::label);
     write!(out, " -> {target}: {} {} more", event.hook, event.repeated)?;
     outcome(out, event.mode.as_ref(), event.errno.as_ref())?;
     write!(out, " ({}) since {}", event.reason, time_of_day(event.since, zone))
@@ -182,10 +183,22 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
             out.write_str("capability ")?;
             numbered(out, capability)
         }
-        Target::Address { family, address, port } => match address {
-            Some(address) => write!(out, "{family} {address} port {port}"),
-            None => write!(out, "address of family {family}"),
-        },
+        Target::Address { family, protocol, address, port } => {
+            match family {
+                Word::Known(name) => write!(out, "{name}")?,
+                Word::Number(number) => write!(out, "family {number}")?,
+            }
+            match protocol {
+                Some(Word::Known(name)) => write!(out, " {name}")?,
+                Some(Word::Number(number)) => write!(out, " protocol {number}")?,
+                None => {}
+            }
+            match address {
+                Some(address) => write!(out, " {address} port {port}"),
+                None if *port == 0 => out.write_str(" socket"),
+                None => write!(out, " socket on port {port}"),
+            }
+        }
         Target::Ipc { context, object, id } => {
             write!(out, "{} ipc object {id} of kind {object}", context.label())
         }
@@ -204,7 +217,14 @@ fn describe(out: &mut String, detail: &Detail) -> fmt::Result {
         Detail::Ptrace { modes, .. } => words(out, modes),
         Detail::Mount { flags, .. } => words(out, flags),
         Detail::Capability(capability) => numbered(out, capability),
-        Detail::BpfCommand(command) => numbered(out, command),
+        Detail::BpfCommand(numbers) | Detail::SocketType(numbers) | Detail::NetlinkMessage(numbers) => {
+            numbered(out, numbers)
+        }
+        Detail::SocketOption { level, option } => {
+            numbered(out, level)?;
+            out.write_char(' ')?;
+            numbered(out, option)
+        }
         Detail::Number { number } => write!(out, "{number}"),
     }
 }

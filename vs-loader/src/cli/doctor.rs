@@ -110,6 +110,7 @@ fn try_it(support: &Support) -> Result<Trial, Failure> {
         Ok(store) => store,
         Err(OpenError::NotLoaded) => {
             let tried = trial::run(EMBEDDED, support)?;
+            print_verifier_logs(&tried.verifier_logs);
             return Ok(Trial { is_loaded: false, failed: tried.failed, canary: tried.canary });
         }
         Err(error) => return Err(error.into()),
@@ -118,6 +119,16 @@ fn try_it(support: &Support) -> Result<Trial, Failure> {
     let object = Pins::default().object_of(store.epoch()?).unwrap_or_default();
     let canary = canary::run(&mut store, canary_of(&object)).map_err(ProgramsError::from);
     Ok(Trial { is_loaded: true, failed, canary })
+}
+
+/// Prints what the verifier said, if that was asked for as `vs load --verifier-log` does by its variable.
+#[expect(clippy::print_stderr, reason = "beside the answer, for a program's author")]
+fn print_verifier_logs(logs: &[(Hook, String)]) {
+    if std::env::var_os("VS_VERIFIER_LOG").is_some_and(|value| value == "1") {
+        for (hook, log) in logs {
+            eprintln!("{}:\n{log}", hook.name());
+        }
+    }
 }
 
 /// The hooks that the kernel lacks, and those that the policy in force needs and that are not attached.

@@ -36,6 +36,8 @@ pub const PARTIAL_SUPPORT: u8 = 14;
 pub const ENFORCEMENT_INCOMPLETE: u8 = 15;
 /// A place that records go to lacks some (`vs audit collect`).
 pub const AUDIT_INCOMPLETE: u8 = 16;
+/// The machine lacks an address that a context has, or the interface that is to get it (`vs load`).
+pub const ADDRESS_MISSING: u8 = 17;
 
 /// `vs run`, `vs enter`: failed before the command.
 pub const RUN_FAILED: u8 = 125;

@@ -10,6 +10,7 @@ use crate::context::registry::RegistryError;
 use crate::context::sealed::SealError;
 use crate::context::state::StateError;
 use crate::context::stop::StopError;
+use crate::host_network::HostNetworkError;
 use crate::kernel::attach::ProgramsError;
 use crate::kernel::canary::CanaryError;
 use crate::kernel::object::ObjectError;
@@ -44,6 +45,7 @@ failures! {
     CreateError => |_| exit_code::FAILURE;
     EnterError => of_enter;
     HostTreeError => |_| exit_code::FAILURE;
+    HostNetworkError => of_host_network;
     RegistryError => of_registry;
     SealError => |_| exit_code::FAILURE;
     StateError => of_state;
@@ -102,6 +104,15 @@ fn of_apply(error: &ApplyError<ProgramsError>) -> u8 {
         ApplyError::Programs(error) => of_programs(error),
         ApplyError::NotUndone { cause, .. } => of_apply(cause),
         _ => exit_code::FAILURE,
+    }
+}
+
+fn of_host_network(error: &HostNetworkError) -> u8 {
+    match error {
+        HostNetworkError::Flaws(_) | HostNetworkError::Add { .. } => exit_code::ADDRESS_MISSING,
+        HostNetworkError::Socket(_) | HostNetworkError::List { .. } | HostNetworkError::Restless { .. } => {
+            exit_code::FAILURE
+        }
     }
 }
 

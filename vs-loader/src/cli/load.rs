@@ -15,6 +15,7 @@ use vs_common::hook::Hook;
 use vs_common::id::Epoch;
 use vs_common::policy_entry::{EpochInfo, Mode};
 
+use super::addresses::{Foreseen, Prepared};
 use super::output::Output;
 use super::processes::join_host;
 use super::{CommandResult, Failure, audit, exit_code, policy_files};
@@ -23,12 +24,12 @@ use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
 use crate::audit::word::Word;
 use crate::audit::{Announcement, announce};
-use crate::compile::{Rows, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::compile::{EpochRows, Rows, mode_name, name_of, needed_hooks, proc_mode_name};
 use crate::kernel::attach::{ProgramsError, Sabotage, Session, boot_clock};
 use crate::kernel::object::{EMBEDDED, ObjectError};
 use crate::kernel::support::Support;
 use crate::lock::{Lock, PATIENCE};
-use crate::maps::apply::{self, ApplyError, Wanted, rows_of};
+use crate::maps::apply::{self, ApplyError, Wanted, networks_of, rows_of};
 use crate::maps::store::Store;
 use crate::policy::{Digest, Policy};
 
@@ -109,9 +110,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     }
     let epoch = session.store.epoch()?;
     let old = rows_of(&session.store, epoch)?;
-    let rows = rows::wanted(arguments, &policy, &old, &mut session.store)?;
+    let old_networks = networks_of(&session.store, epoch)?;
+    let in_force = EpochRows { rows: &old, networks: &old_networks };
+    let (rows, networks) = rows::wanted(arguments, &policy, in_force, &mut session.store)?;
     let info = epoch_info(policy.digest(), &rows)?;
-    let wanted = Wanted { hooks: needed_hooks(&rows), rows, info };
+    let wanted = Wanted { hooks: needed_hooks(&rows), rows, networks, info };
+    let addresses = prepare_addresses(&policy, &wanted).inspect_err(|_| leave_nothing(epoch, &session))?;
     if epoch != Epoch(0) {
         audit::settle();
     }
@@ -120,9 +124,15 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         Ok(loaded) => loaded,
         Err(error) => {
             print_verifier_log(arguments, &error);
-            return Err(leave_nothing(epoch, &session, error));
+            // Either may be in force then: the new policy's addresses stay with the old one's, and the next load or unload tells.
+            if !matches!(error, ApplyError::Undecided(_)) {
+                addresses.into_iter().for_each(Prepared::undo);
+                leave_nothing(epoch, &session);
+            }
+            return Err(error.into());
         }
     };
+    addresses.into_iter().for_each(Prepared::finish);
     if let Some(leftover) = loaded.leftover {
         eprintln!(
             "vs: the new policy is in force, and what is left of the old one is not: {leftover}; the next load removes it"
@@ -134,12 +144,17 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
 }
 
 /// After a failed load over nothing there is nothing: the maps that were made for it go, too.
-fn leave_nothing(epoch: Epoch, session: &Session<'_>, error: ApplyError<ProgramsError>) -> Failure {
-    let is_idle = epoch == Epoch(0) && !matches!(error, ApplyError::Undecided(_));
-    if is_idle && let Err(leftover) = session.programs.pins().remove_maps() {
+fn leave_nothing(epoch: Epoch, session: &Session<'_>) {
+    if epoch == Epoch(0)
+        && let Err(leftover) = session.programs.pins().remove_maps()
+    {
         eprintln!("vs: {leftover}; the next load or unload removes what is left");
     }
-    error.into()
+}
+
+/// Puts the addresses there that the machine lacks; the policy is not in force yet.
+fn prepare_addresses(policy: &Policy, wanted: &Wanted) -> Result<Option<Prepared>, Failure> {
+    Foreseen::of(policy, &wanted.rows, &wanted.networks)?.map(Foreseen::prepare).transpose()
 }
 
 fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {

@@ -1,5 +1,6 @@
 //! The command `vs`: one file per subcommand, output and exit code decided once.
 
+mod addresses;
 mod audit;
 mod context;
 mod doctor;

@@ -3,6 +3,7 @@
 mod check;
 mod diff;
 mod explain;
+mod network;
 mod show;
 mod vocabulary;
 
@@ -37,7 +38,7 @@ pub(super) enum PolicyCommand {
     ///
     /// The answer comes from the functions that the kernel's programs were compiled from.
     #[command(
-        after_help = "Examples:\n  vs policy explain web.toml --actor web --act signal --target host\n  vs policy explain web.toml --actor web --act open-for-writing --file proc\n  vs policy explain web.toml --actor web --act use-capability --capability sys_admin\n  vs policy explain --list-acts"
+        after_help = "Examples:\n  vs policy explain web.toml --actor web --act signal --target host\n  vs policy explain web.toml --actor web --act open-for-writing --file proc\n  vs policy explain web.toml --actor web --act use-capability --capability sys_admin\n  vs policy explain web.toml --actor web --act bind --address 0.0.0.0\n  vs policy explain --list-acts"
     )]
     Explain(explain::Arguments),
 }

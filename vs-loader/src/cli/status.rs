@@ -11,6 +11,7 @@ use vs_common::id::Xid;
 use vs_common::map_name::LAYOUT_VERSION;
 use vs_common::policy_entry::{ContextRules, ContextState, EpochInfo};
 
+use self::addresses::AddressesAnswer;
 use super::output::Output;
 use super::processes::{join_host, live_processes};
 use super::{CommandResult, Failure, exit_code};
@@ -20,10 +21,11 @@ use crate::kernel::pins::Pins;
 use crate::kernel::support::{Refusal, Support};
 use crate::kernel::watch::{HookWatch, State, watch};
 use crate::lock::{Lock, PATIENCE};
-use crate::maps::apply::rows_of;
+use crate::maps::apply::{networks_of, rows_of};
 use crate::maps::live::{LiveStore, OpenError};
 use crate::maps::store::Store;
 
+mod addresses;
 mod text;
 
 /// The arguments of `vs status`.
@@ -44,6 +46,8 @@ struct Answer {
     policy: Option<PolicyAnswer>,
     hooks: Vec<HookAnswer>,
     contexts: Vec<ContextAnswer>,
+    /// Of those contexts that have addresses of their own.
+    addresses: Vec<AddressesAnswer>,
 }
 
 /// Who loaded what.
@@ -103,6 +107,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let rows = rows_of(&store, epoch)?;
     let live = live_processes(&store)?;
     let contexts = contexts(&store, &rows, &live)?;
+    let addresses = addresses::answers(&rows, &networks_of(&store, epoch)?, &store.listeners()?);
     let policy = store.epoch_info(epoch)?.map(PolicyAnswer::of);
     let types = support.types.as_ref().map_err(|error| Refusal::Layout(error.clone()))?;
     let pins = Pins::default();
@@ -124,7 +129,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     for (xid, count) in live.iter().filter(|(xid, _)| !rows.contains_key(xid)) {
         alarms.push(format!("{count} processes carry xid {xid}, which no policy names; see vs ps"));
     }
-    let answer = Answer { alarms, epoch: epoch.0, layout: LAYOUT_VERSION, policy, hooks, contexts };
+    let answer =
+        Answer { alarms, epoch: epoch.0, layout: LAYOUT_VERSION, policy, hooks, contexts, addresses };
     output.answer(&answer, text::print)?;
     Ok(if answer.alarms.is_empty() { exit_code::SUCCESS } else { exit_code::ENFORCEMENT_INCOMPLETE })
 }

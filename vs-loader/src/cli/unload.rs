@@ -10,7 +10,7 @@ use vs_common::id::{Epoch, Xid};
 
 use super::output::Output;
 use super::processes::{join_host, live_processes, stop_contexts};
-use super::{CommandResult, Failure, audit, exit_code};
+use super::{CommandResult, Failure, addresses, audit, exit_code};
 use crate::audit::control::{Caller, Unload};
 use crate::audit::{Announcement, announce};
 use crate::compile::{ContextLabel, Rows};
@@ -45,7 +45,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let _lock = Lock::exclusive(PATIENCE)?;
     let pins = Pins::default();
     if !pins.is_there() {
-        return Err(OpenError::NotLoaded.into());
+        // An address may have outlived all else of a load that failed.
+        if !addresses::remove_all() {
+            return Err(OpenError::NotLoaded.into());
+        }
+        output.answer(&Answer { epoch: 0 }, print)?;
+        return Ok(exit_code::SUCCESS);
     }
     let epoch = match Session::open_existing(EMBEDDED, support)? {
         Some(mut session) => {
@@ -65,6 +70,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         }
         None => Epoch(0),
     };
+    addresses::remove_all();
     pins.remove_maps()?;
     if epoch != Epoch(0) {
         let unload = Unload { epoch: epoch.0, by: Caller::current() };

@@ -64,10 +64,11 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 3] = [
+const FLAGS: [(u32, &str); 4] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
+    (context_flag::NETWORK, "network"),
 ];
 
 /// The words for a row's flags.

@@ -6,10 +6,15 @@
 use std::fmt;
 
 use vs_common::id::Xid;
+use vs_common::network::{Address, network_flag};
 use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
 
 use super::context::{ContextLabel, flag_names, mode_name, proc_mode_name};
-use super::entries::Rows;
+use super::entries::{EpochRows, Rows};
+use super::network::{Network, Networks, Prefix, loopback_name, loopback_of, network_flag_name, to_ip};
+use crate::policy::Loopback;
+
+mod network;
 
 /// One change of one context.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +26,7 @@ pub struct MapChange {
 }
 
 /// What changes of a context.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
     /// Nobody can enter it any more.
     Removed,
@@ -40,8 +45,36 @@ pub enum Change {
     RecordsPerSecond(u32, u32),
     /// [`ContextRules::record_burst`].
     RecordBurst(u32, u32),
-    /// It can be entered from now on, under these rules.
-    Added(ContextRules),
+    /// It has no row of addresses from now on.
+    NetworkRemoved,
+    /// One of its addresses is gone.
+    AddressRemoved(Prefix),
+    /// The primary address of a family; `None`: it has none.
+    Primary(Family, Option<Address>, Option<Address>),
+    /// The bits of [`vs_common::network::NetworkRules::flags`] that say what loopback is.
+    Loopback(u32, u32),
+    /// Another bit of [`vs_common::network::NetworkRules::flags`] changes.
+    NetworkFlag {
+        /// The bit.
+        flag: u32,
+        /// Whether it is set from now on.
+        is_set: bool,
+    },
+    /// It has another address.
+    AddressAdded(Prefix),
+    /// It has these addresses from now on.
+    NetworkAdded(Network),
+    /// It can be entered from now on, under these rules, with these addresses of its own if any.
+    Added(ContextRules, Option<Network>),
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
 }
 
 /// Which way a change goes.
@@ -60,29 +93,63 @@ impl Change {
     pub fn direction(&self) -> Direction {
         let by = |is_tighter: bool| if is_tighter { Direction::Tightens } else { Direction::Loosens };
         match *self {
-            Self::Removed => Direction::Tightens,
-            Self::Added(_) => Direction::Loosens,
-            Self::Flag { flag: context_flag::PROC_LOCK, is_set } => by(is_set),
+            Self::Removed | Self::NetworkRemoved | Self::AddressRemoved(_) => Direction::Tightens,
+            Self::Added(..) | Self::NetworkAdded(_) | Self::AddressAdded(_) => Direction::Loosens,
+            // With NETWORK alone a context has no address at all, and without it the host's.
+            Self::Flag { flag: context_flag::PROC_LOCK | context_flag::NETWORK, is_set } => by(is_set),
             Self::Flag { flag: context_flag::DYNAMIC | context_flag::ORPHAN, .. } => Direction::Neutral,
             Self::Flag { .. } => Direction::Loosens,
             Self::Mode(_, to) => by(Mode::from_number(to) == Some(Mode::Enforce)),
             // The numbers rise with what a context sees of the host.
             Self::ProcMode(from, to) => by(to < from && ProcMode::from_number(from).is_some()),
-            Self::RecordsPerSecond(..) | Self::RecordBurst(..) => Direction::Neutral,
+            Self::RecordsPerSecond(..) | Self::RecordBurst(..) | Self::Primary(_, Some(_), Some(_)) => {
+                Direction::Neutral
+            }
+            Self::Primary(_, _, to) => by(to.is_none()),
+            Self::Loopback(from, to) => match (loopback_of(from), loopback_of(to)) {
+                (Some(from), Some(to)) => by(breadth(to) < breadth(from)),
+                _ => Direction::Loosens,
+            },
+            Self::NetworkFlag { flag: network_flag::SHOW_ANY, .. } => Direction::Neutral,
+            Self::NetworkFlag { flag: network_flag::MULTICAST | network_flag::BROADCAST, is_set } => {
+                by(!is_set)
+            }
+            Self::NetworkFlag { .. } => Direction::Loosens,
         }
+    }
+}
+
+/// How much of the machine's loopback a context reaches.
+const fn breadth(loopback: Loopback) -> u32 {
+    match loopback {
+        Loopback::None => 0,
+        Loopback::Private => 1,
+        Loopback::Shared => 2,
     }
 }
 
 impl MapChange {
     /// Makes the change in some rows. A change of a context that has no row is none.
-    pub fn apply_to(&self, rows: &mut Rows) {
+    pub fn apply_to(&self, rows: &mut Rows, networks: &mut Networks) {
         let xid = self.context.xid;
-        match self.change {
-            Change::Removed => _ = rows.remove(&xid),
-            Change::Added(rules) => _ = rows.insert(xid, rules),
-            _ => {
+        match &self.change {
+            Change::Removed => {
+                rows.remove(&xid);
+                networks.remove(&xid);
+            }
+            Change::Added(rules, network) => {
+                rows.insert(xid, *rules);
+                networks.remove(&xid);
+                networks.extend(network.clone().map(|network| (xid, network)));
+            }
+            Change::NetworkRemoved => _ = networks.remove(&xid),
+            Change::NetworkAdded(network) => _ = networks.insert(xid, network.clone()),
+            change => {
                 if let Some(rules) = rows.get_mut(&xid) {
-                    self.change.apply_to_rules(rules);
+                    change.apply_to_rules(rules);
+                }
+                if let Some(network) = networks.get_mut(&xid) {
+                    change.apply_to_network(network);
                 }
             }
         }
@@ -92,13 +159,13 @@ impl MapChange {
 impl Change {
     fn apply_to_rules(&self, rules: &mut ContextRules) {
         match *self {
-            Self::Removed | Self::Added(_) => {}
             Self::Flag { flag, is_set: true } => rules.flags |= flag,
             Self::Flag { flag, is_set: false } => rules.flags &= !flag,
             Self::Mode(_, to) => rules.mode = to,
             Self::ProcMode(_, to) => rules.proc_mode = to,
             Self::RecordsPerSecond(_, to) => rules.records_per_second = to,
             Self::RecordBurst(_, to) => rules.record_burst = to,
+            _ => {}
         }
     }
 }
@@ -111,57 +178,83 @@ impl fmt::Display for MapChange {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Self::Removed => f.write_str("removed"),
-            Self::Added(rules) => write!(
+            Self::Added(rules, network) => write!(
                 f,
-                "added with mode {}, proc {}, records_per_second {}, record_burst {}{}",
+                "added with mode {}, proc {}, records_per_second {}, record_burst {}{}{}",
                 mode_name(rules.mode),
                 proc_mode_name(rules.proc_mode),
                 rules.records_per_second,
                 rules.record_burst,
                 flag_names(rules.flags).iter().map(|flag| format!(", {flag}")).collect::<Vec<_>>().concat(),
+                network.as_ref().map(|network| format!("; {network}")).unwrap_or_default(),
             ),
-            Self::Flag { flag, is_set } => {
-                let (from, to) = if is_set { ("off", "on") } else { ("on", "off") };
-                write!(f, "{} {from} -> {to}", flag_names(flag).concat())
+            Self::Flag { flag: context_flag::NETWORK, is_set: true } => {
+                f.write_str("network the host's -> its own")
             }
-            Self::Mode(from, to) => write!(f, "mode {} -> {}", mode_name(from), mode_name(to)),
+            Self::Flag { flag: context_flag::NETWORK, is_set: false } => {
+                f.write_str("network its own -> the host's")
+            }
+            Self::Flag { flag, is_set } => {
+                write!(f, "{} {}", flag_names(*flag).concat(), switch(*is_set))
+            }
+            Self::Mode(from, to) => write!(f, "mode {} -> {}", mode_name(*from), mode_name(*to)),
             Self::ProcMode(from, to) => {
-                write!(f, "proc {} -> {}", proc_mode_name(from), proc_mode_name(to))
+                write!(f, "proc {} -> {}", proc_mode_name(*from), proc_mode_name(*to))
             }
             Self::RecordsPerSecond(from, to) => write!(f, "records_per_second {from} -> {to}"),
             Self::RecordBurst(from, to) => write!(f, "record_burst {from} -> {to}"),
+            Self::NetworkRemoved => f.write_str("addresses of its own removed"),
+            Self::NetworkAdded(network) => write!(f, "added {network}"),
+            Self::AddressRemoved(address) => write!(f, "address {address} removed"),
+            Self::AddressAdded(address) => write!(f, "address {address} added"),
+            Self::Primary(_, from, to) => write!(f, "primary {} -> {}", shown(*from), shown(*to)),
+            Self::Loopback(from, to) => {
+                write!(f, "loopback {} -> {}", loopback_name(*from), loopback_name(*to))
+            }
+            Self::NetworkFlag { flag, is_set } => {
+                write!(f, "{} {}", network_flag_name(*flag), switch(*is_set))
+            }
         }
     }
+}
+
+const fn switch(is_set: bool) -> &'static str {
+    if is_set { "off -> on" } else { "on -> off" }
+}
+
+fn shown(address: Option<Address>) -> String {
+    address.map_or_else(|| "none".to_owned(), |address| to_ip(address).to_string())
 }
 
 /// The changes that lead from `old` to `new`: made one after the other they do.
 ///
 /// A number under another name or generation is another context: the old one is removed and the new one added.
-pub fn diff(old: &Rows, new: &Rows) -> Vec<MapChange> {
+pub fn diff(old: EpochRows<'_>, new: EpochRows<'_>) -> Vec<MapChange> {
     let mut changes = Vec::new();
     let mut push = |xid: Xid, rules: &ContextRules, change: Change| {
         changes.push(MapChange { context: ContextLabel::of(xid, rules), change });
     };
-    for (xid, before) in old {
-        match new.get(xid) {
+    for (xid, before) in old.rows {
+        match new.rows.get(xid) {
             Some(after) if is_same_context(before, after) => {
-                for change in changes_of(before, after) {
+                let networks = network::changes_of(old.networks.get(xid), new.networks.get(xid));
+                for change in changes_of(before, after).into_iter().chain(networks) {
                     push(*xid, after, change);
                 }
             }
             _ => push(*xid, before, Change::Removed),
         }
     }
-    for (xid, after) in new {
-        if !old.get(xid).is_some_and(|before| is_same_context(before, after)) {
-            push(*xid, after, Change::Added(*after));
+    for (xid, after) in new.rows {
+        if !old.rows.get(xid).is_some_and(|before| is_same_context(before, after)) {
+            push(*xid, after, Change::Added(*after, new.networks.get(xid).cloned()));
         }
     }
     // Stable: within a direction removals come before what changes, by number, and additions last.
     changes.sort_by_key(|change| {
-        let is_addition = matches!(change.change, Change::Added(_));
+        let is_addition = matches!(change.change, Change::Added(..));
         let is_removal = matches!(change.change, Change::Removed);
         (change.change.direction(), !is_removal, is_addition, change.context.xid)
     });

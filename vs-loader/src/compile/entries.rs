@@ -5,23 +5,36 @@ use std::fmt;
 
 use vs_common::hook::Hook;
 use vs_common::id::{Generation, Xid};
-use vs_common::limits::MAX_CONTEXTS;
+use vs_common::limits::{MAX_ADDRESSES, MAX_CONTEXTS};
 use vs_common::policy_entry::{ContextRules, context_flag};
 
+use super::claims::{AddressTaken, taken_addresses};
 use super::context::{
     SPECTATOR_NAME, context_rules, flag_names, mode_name, name_of, proc_mode_name, spectator_rules,
 };
 use super::needs::needed_hooks;
+use super::network::{Network, Networks};
 use crate::policy::Policy;
 
 /// The rows of one epoch.
 pub type Rows = BTreeMap<Xid, ContextRules>;
+
+/// All that one epoch holds of contexts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpochRows<'r> {
+    /// Every context's rules.
+    pub rows: &'r Rows,
+    /// The addresses of those that have some.
+    pub networks: &'r Networks,
+}
 
 /// What is in force before a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'k> {
     /// The rows in force.
     pub rows: &'k Rows,
+    /// The addresses in force.
+    pub networks: &'k Networks,
     /// Above every generation ever given, also to contexts that are gone.
     pub next_generation: Generation,
 }
@@ -30,7 +43,8 @@ impl Known<'_> {
     /// Nothing was ever loaded.
     pub const NOTHING: Known<'static> = {
         static NO_ROWS: Rows = Rows::new();
-        Known { rows: &NO_ROWS, next_generation: Generation(1) }
+        static NO_NETWORKS: Networks = Networks::new();
+        Known { rows: &NO_ROWS, networks: &NO_NETWORKS, next_generation: Generation(1) }
     };
 }
 
@@ -40,6 +54,14 @@ pub enum CompileError {
     /// Names of dynamic contexts, all that are taken.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     NamesTaken(Vec<NameTaken>),
+    /// Addresses of dynamic contexts or of contexts that are kept, all that are taken.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    AddressesTaken(Vec<AddressTaken>),
+    /// More addresses than the maps hold.
+    #[error(
+        "with the contexts in force that stay there would be {0} addresses, and there can be {MAX_ADDRESSES}; remove some, see `vs context list`"
+    )]
+    TooManyAddresses(usize),
     /// More rows than the maps hold.
     #[error(
         "with the dynamic contexts in force there would be {0} contexts, and there can be {MAX_CONTEXTS}; remove some, see `vs context list`"
@@ -66,10 +88,11 @@ pub struct NameTaken {
 
 /// The rows that a policy comes to.
 ///
-/// Every row has a name of its own, and generations are never given twice.
+/// Every row has a name of its own, no address is two contexts', and generations are never given twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MapEntries {
     pub(super) rows: Rows,
+    networks: Networks,
     next_generation: Generation,
 }
 
@@ -77,7 +100,7 @@ pub struct MapEntries {
 ///
 /// - A context that is in force with the same number and the same name keeps its generation: its processes go on. Every other one gets
 ///   a new generation, in the order of the numbers.
-/// - Dynamic contexts are no policy's: their rows are carried over. The second lock on `/proc` is for all contexts, so for them too.
+/// - Dynamic contexts are no policy's: their rows and addresses are carried over. The second lock on `/proc` is for all contexts, so for them too.
 ///
 /// Whether processes that are alive allow it is another question: [`super::reload_conflicts`].
 ///
@@ -96,6 +119,12 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
             (*xid, ContextRules { flags, ..*rules })
         })
         .collect();
+    let mut networks: Networks = known
+        .networks
+        .iter()
+        .filter(|(xid, _)| rows.contains_key(xid))
+        .map(|(xid, network)| (*xid, network.clone()))
+        .collect();
     let taken = taken_names(policy, &rows);
     if !taken.is_empty() {
         return Err(CompileError::NamesTaken(taken));
@@ -107,9 +136,14 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
     for context in policy.contexts() {
         let xid = context.xid().value();
         let generation = generations.of(xid, context.name().as_str())?;
-        rows.insert(xid, context_rules(context, generation, lock));
+        let mut flags = lock;
+        if let Some(network) = context.network() {
+            flags |= context_flag::NETWORK;
+            networks.insert(xid, Network::of(network, generation));
+        }
+        rows.insert(xid, context_rules(context, generation, flags));
     }
-    MapEntries { rows, next_generation: generations.next }.checked()
+    MapEntries { rows, networks, next_generation: generations.next }.checked()
 }
 
 /// The names that both policy and a dynamic context have.
@@ -153,6 +187,16 @@ impl MapEntries {
         &self.rows
     }
 
+    /// The addresses of those contexts that have some, by number.
+    pub const fn networks(&self) -> &Networks {
+        &self.networks
+    }
+
+    /// Both.
+    pub const fn epoch_rows(&self) -> EpochRows<'_> {
+        EpochRows { rows: &self.rows, networks: &self.networks }
+    }
+
     /// Above every generation given, these rows' included: what the next load starts from.
     pub const fn next_generation(&self) -> Generation {
         self.next_generation
@@ -164,8 +208,8 @@ impl MapEntries {
     }
 
     /// The same with other rows.
-    pub(super) fn with_rows(&self, rows: Rows) -> Self {
-        Self { rows, next_generation: self.next_generation }
+    pub(super) const fn with_rows(&self, rows: Rows, networks: Networks) -> Self {
+        Self { rows, networks, next_generation: self.next_generation }
     }
 
     /// Itself, if the maps can hold it.
@@ -175,12 +219,20 @@ impl MapEntries {
         if self.rows.len() > MAX_CONTEXTS as usize {
             return Err(CompileError::TooManyContexts(self.rows.len()));
         }
+        let addresses = self.networks.values().map(|network| network.addresses.len()).sum();
+        if addresses > MAX_ADDRESSES as usize {
+            return Err(CompileError::TooManyAddresses(addresses));
+        }
+        let taken = taken_addresses(self.epoch_rows());
+        if !taken.is_empty() {
+            return Err(CompileError::AddressesTaken(taken));
+        }
         Ok(self)
     }
 }
 
 impl fmt::Display for MapEntries {
-    /// One row a line, by number, every field with its name.
+    /// One row a line, by number, every field with its name; beneath it its addresses, if it has some.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (xid, rules) in &self.rows {
             let flags = flag_names(rules.flags).join("+");
@@ -195,6 +247,9 @@ impl fmt::Display for MapEntries {
                 rules.records_per_second,
                 rules.record_burst,
             )?;
+            if let Some(network) = self.networks.get(xid) {
+                writeln!(f, "  generation {}; {network}", network.rules.generation.0)?;
+            }
         }
         Ok(())
     }

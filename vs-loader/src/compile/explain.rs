@@ -2,16 +2,22 @@
 //! load would write.
 
 use vs_common::context::{Identity, Tag, lifecycle};
-use vs_common::hook::Need;
-use vs_common::id::{ContextKind, Generation, Xid};
+use vs_common::hook::{Hook, Need};
+use vs_common::id::Generation;
 use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::verdict::Verdict;
 
-use super::act::{Act, FileKind, Operand, Target};
+pub use self::question::{Question, QuestionError, Standing};
+pub use self::rules::cause;
+use super::act::{Act, Asked, FileKind, Outcome, SocketKind, Target};
 use super::context::ContextLabel;
 use super::entries::MapEntries;
-use super::needs::{needed_hooks, rows_in_need};
+use super::needs::needed_hooks;
 use crate::policy::{Place, Policy, nearest_of};
+
+mod network;
+mod question;
+mod rules;
 
 /// Who acts, or whose process is acted on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,77 +28,6 @@ pub enum Party {
     Context(ContextLabel),
     /// A process whose tag cannot be read.
     Unknown,
-}
-
-/// How a process stands to its context.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Standing {
-    /// It runs in it.
-    #[default]
-    Member,
-    /// It has its tag and has not yet executed its program.
-    Entering,
-    /// It is left from an earlier use of the xid.
-    Stale,
-}
-
-/// Who tries what on what, in words.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Question {
-    /// `host`, `spectator`, `unknown` or a context's name.
-    pub actor: String,
-    /// An [`Act`]'s name.
-    pub act: String,
-    /// Whose process: words as for the actor.
-    pub target: Option<String>,
-    /// How the target stands to its context.
-    pub standing: Standing,
-    /// A [`FileKind`]'s name.
-    pub file: Option<String>,
-    /// A capability's number.
-    pub capability: Option<u32>,
-}
-
-/// Why a question has no answer.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum QuestionError {
-    /// The policy has no such context.
-    #[error("the policy has no context {name:?}{}; it has: {known}", nearest.as_ref().map(|name| format!(", did you mean {name:?}?")).unwrap_or_default())]
-    NoSuchContext {
-        /// What was asked for.
-        name: String,
-        /// What it resembles.
-        nearest: Option<String>,
-        /// Every party there is.
-        known: String,
-    },
-    /// The policy has no spectator.
-    #[error("the policy has no spectator; add a table [spectator]")]
-    NoSpectator,
-    /// No such act.
-    #[error("there is no act {0:?}; see --list-acts")]
-    NoSuchAct(String),
-    /// No such kind of file.
-    #[error("there is no kind of file {0:?}; see --list-acts")]
-    NoSuchFile(String),
-    /// Something is missing.
-    #[error("the act {act} needs {option}, {meaning}")]
-    Missing {
-        /// The act.
-        act: &'static str,
-        /// The option.
-        option: &'static str,
-        /// What it is.
-        meaning: &'static str,
-    },
-    /// Something is too much.
-    #[error("the act {act} has no use for {option}; leave it out")]
-    Superfluous {
-        /// The act.
-        act: &'static str,
-        /// The option.
-        option: &'static str,
-    },
 }
 
 /// What becomes of an act.
@@ -113,7 +48,7 @@ pub enum Effect {
 /// A line of policy that the answer rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleLine {
-    /// What it is to the answer: `actor`, `target`, `mode`, `hook`.
+    /// What it is to the answer: `actor`, `target`, `mode`, `hook`; `addresses`, `primary`, `loopback`, `multicast`, `broadcast`.
     pub part: &'static str,
     /// The rule.
     pub text: String,
@@ -134,6 +69,14 @@ pub struct Explanation {
     pub file: Option<&'static FileKind>,
     /// Which capability.
     pub capability: Option<u32>,
+    /// Which socket.
+    pub socket: Option<&'static SocketKind>,
+    /// Which address.
+    pub address: Option<Asked>,
+    /// What becomes of the address; `None`: there is none, or it is refused.
+    pub outcome: Option<Outcome>,
+    /// The hook that is asked.
+    pub hook: Hook,
     /// What the hook would decide.
     pub verdict: Verdict,
     /// What becomes of it.
@@ -152,6 +95,8 @@ pub struct Explanation {
 const NO_NUMBER: &str = "inside its PID namespace the actor has no process id for this target, so the call fails with ESRCH before it comes to the hook; the hook is for whoever has a descriptor of the process";
 /// A note for whom a mount namespace stands in the place of the hook.
 const OWN_TREE: &str = "the hook leaves this to the actor's own mount namespace, where such files are absent or cannot be written";
+/// A note where no program will be asked, for want of contexts with addresses.
+const NO_NETWORK: &str = "no context of this policy has addresses of its own, so this hook is not attached";
 /// A note where no program will be asked.
 const DETACHED: &str = "no context of this policy lives in the host's mount tree and proc_lock is off, so this hook is not attached";
 
@@ -170,14 +115,24 @@ pub fn explain(
         Some(name) => Some(FileKind::named(name).ok_or_else(|| QuestionError::NoSuchFile(name.clone()))?),
         None => None,
     };
-    check_operands(act, question, file)?;
+    let socket = match &question.socket {
+        Some(name) => Some(SocketKind::named(name).ok_or_else(|| QuestionError::NoSuchSocket(name.clone()))?),
+        None => None,
+    };
+    question::check_operands(act, question, file)?;
+    let address = question.address.map(|address| Asked { address, is_v6_only: question.is_v6_only });
     let target = match &question.target {
         Some(name) => Some((party(entries, name)?, question.standing)),
         None => None,
     };
     let process =
         target.as_ref().map_or(Identity::Host, |(party, standing)| identity(entries, party, *standing));
-    let facts = Target { process, file, capability: question.capability.unwrap_or_default() };
+    let network = match &actor {
+        Party::Context(label) => entries.networks().get(&label.xid),
+        Party::Host | Party::Unknown => None,
+    };
+    let capability = question.capability.unwrap_or_default();
+    let facts = Target { process, file, capability, socket, address, network };
     let asking = identity(entries, &actor, Standing::Member);
     let verdict = act.decide(asking, &facts);
     let rules = match &actor {
@@ -185,7 +140,8 @@ pub fn explain(
         Party::Host | Party::Unknown => None,
     };
     let mode = rules.and_then(|rules| Mode::from_number(rules.mode));
-    let is_attached = needed_hooks(entries.rows()).contains(&act.hook);
+    let hook = act.hook_for(address);
+    let is_attached = needed_hooks(entries.rows()).contains(&hook);
     let mut effect = effect(verdict, mode, is_attached);
     if effect == Effect::Allowed && act.decide(in_host_tree(asking), &facts) != Verdict::Allow {
         effect = Effect::LeftToNamespace;
@@ -193,13 +149,19 @@ pub fn explain(
     let proc_mode = rules.and_then(|rules| ProcMode::from_number(rules.proc_mode));
     let is_own =
         target.as_ref().is_some_and(|(party, standing)| *party == actor && *standing != Standing::Stale);
-    let notes = notes(act, effect, proc_mode, is_own);
+    let outcome = network::outcome(act.outcome(asking, &facts), address, effect);
+    let mut notes = notes(act, effect, proc_mode, is_own);
+    notes.extend(network::notes(act, &actor, network.is_some(), outcome));
     let mut explanation = Explanation {
         actor,
         act,
         target,
         file,
         capability: question.capability,
+        socket,
+        address,
+        outcome,
+        hook,
         verdict,
         effect,
         mode,
@@ -252,31 +214,6 @@ fn identity(entries: &MapEntries, party: &Party, standing: Standing) -> Identity
     Identity::Member(Tag { xid: label.xid, lifecycle: lifecycle | residence, generation })
 }
 
-/// Whether the question has what the act needs, and nothing else.
-fn check_operands(
-    act: &'static Act,
-    question: &Question,
-    file: Option<&FileKind>,
-) -> Result<(), QuestionError> {
-    let needs_file = act.operand == Operand::File;
-    let needs_target = act.operand == Operand::Process || file.is_some_and(|file| file.has_process);
-    let needs_capability = act.operand == Operand::Capability;
-    let options = [
-        (needs_file, question.file.is_some(), "--file", "the kind of file"),
-        (needs_target, question.target.is_some(), "--target", "whose process"),
-        (needs_capability, question.capability.is_some(), "--capability", "which capability"),
-        (false, question.standing != Standing::Member && !needs_target, "--standing", ""),
-    ];
-    for (is_needed, is_given, option, meaning) in options {
-        match (is_needed, is_given) {
-            (true, false) => return Err(QuestionError::Missing { act: act.name, option, meaning }),
-            (false, true) => return Err(QuestionError::Superfluous { act: act.name, option }),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// What becomes of a verdict. Only what is between contexts follows the mode; an actor without rules is always enforced upon.
 fn effect(verdict: Verdict, mode: Option<Mode>, is_attached: bool) -> Effect {
     match verdict {
@@ -296,6 +233,7 @@ fn notes(act: &Act, effect: Effect, proc_mode: Option<ProcMode>, is_own: bool) -
         return notes;
     }
     match effect {
+        Effect::NotAsked if act.hook.info().need == Need::Network => notes.push(NO_NETWORK),
         Effect::NotAsked => notes.push(DETACHED),
         Effect::LeftToNamespace => notes.push(OWN_TREE),
         _ => {}
@@ -313,58 +251,5 @@ fn in_host_tree(identity: Identity) -> Identity {
             Identity::Member(Tag { lifecycle: tag.lifecycle | lifecycle::HOST_TREE, ..tag })
         }
         Identity::Host | Identity::Unknown => identity,
-    }
-}
-
-impl Explanation {
-    /// The lines of policy that the answer rests on.
-    fn rule_lines(&self, policy: &Policy, entries: &MapEntries) -> Vec<RuleLine> {
-        let mut lines = Vec::new();
-        lines.extend(definition("actor", &self.actor, policy));
-        lines.extend(self.target.as_ref().and_then(|(party, _)| definition("target", party, policy)));
-        if let (Party::Context(label), Some(mode), Verdict::Deny(_, reason)) =
-            (&self.actor, self.mode, self.verdict)
-            && label.xid.kind() == ContextKind::Guest
-            && reason.is_between_contexts()
-        {
-            let place = policy.context(label.xid).and_then(|context| context.mode().place().cloned());
-            lines.push(RuleLine { part: "mode", text: format!("mode = {:?}", mode.name()), place });
-        }
-        if self.is_attached {
-            lines.extend(cause(policy, entries, self.act.hook.info().need));
-        }
-        lines
-    }
-}
-
-/// The line that defines a context.
-fn definition(part: &'static str, party: &Party, policy: &Policy) -> Option<RuleLine> {
-    let Party::Context(label) = party else { return None };
-    if label.xid == Xid::SPECTATOR {
-        let place = policy.spectator()?.place().clone();
-        return Some(RuleLine { part, text: "[spectator]".into(), place: Some(place) });
-    }
-    let context = policy.context(label.xid)?;
-    let text = format!("[context.{}] xid = {}", context.name(), label.xid);
-    Some(RuleLine { part, text, place: Some(context.place().clone()) })
-}
-
-/// The line because of which hooks of that kind are attached; nothing if every policy needs them, or none of these contexts does.
-pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLine> {
-    let line =
-        |text: String, place: Option<&Place>| Some(RuleLine { part: "hook", text, place: place.cloned() });
-    let xid = *rows_in_need(need, entries.rows()).first()?;
-    match (need, policy.context(xid)) {
-        (Need::Always, _) => None,
-        (Need::HostTree | Need::HostProc, _) if policy.proc_lock().value() => {
-            line("[host] proc_lock = true".into(), policy.proc_lock().place())
-        }
-        (Need::HostTree | Need::HostProc, Some(context)) => line(
-            format!("[context.{}] proc = {:?}", context.name(), context.proc_mode().value().name()),
-            context.proc_mode().place(),
-        ),
-        (Need::HostTree | Need::HostProc, None) => {
-            line("[spectator]".into(), Some(policy.spectator()?.place()))
-        }
     }
 }

@@ -9,17 +9,21 @@
 //! [`explain`] asks the functions that the kernel's programs were compiled from what they would say under a policy.
 
 pub mod act;
+mod claims;
 mod context;
 mod diff;
 mod entries;
 pub mod explain;
 mod needs;
+pub mod network;
 mod reload;
 
+pub use claims::AddressTaken;
 pub use context::{ContextLabel, flag_names, mode_name, name_of, proc_mode_name};
-pub use diff::{Change, Direction, MapChange, diff};
-pub use entries::{CompileError, Known, MapEntries, NameTaken, Rows, compile};
+pub use diff::{Change, Direction, Family, MapChange, diff};
+pub use entries::{CompileError, EpochRows, Known, MapEntries, NameTaken, Rows, compile};
 pub use needs::{needed_hooks, rows_in_need};
+pub use network::{Network, Networks};
 pub use reload::{Conflict, ConflictKind, KeepError, keep_orphans, reload_conflicts};
 
 #[cfg(test)]

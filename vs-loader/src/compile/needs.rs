@@ -11,14 +11,19 @@ use super::entries::Rows;
 /// A number for which there is no word here was written by a newer loader; what it means cannot be told, so it needs all there is.
 fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
     let is_locked = rules.flags & context_flag::PROC_LOCK != 0;
+    let has_network = rules.flags & context_flag::NETWORK != 0;
     let is_plain =
         !matches!(ProcMode::from_number(rules.proc_mode), Some(ProcMode::Pidns | ProcMode::Hidepid));
     let is_spectator = matches!(xid.kind(), ContextKind::Spectator);
+    let is_in_host_tree = is_plain || is_spectator || is_locked;
+    let has_network = has_network || ProcMode::from_number(rules.proc_mode).is_none();
     match need {
         Need::Always => true,
-        Need::HostTree => is_plain || is_spectator || is_locked,
+        Need::HostTree => is_in_host_tree,
         // The spectator may see every process, so nothing is hidden from it.
         Need::HostProc => (is_plain && !is_spectator) || is_locked,
+        Need::Network => has_network,
+        Need::HostTreeOrNetwork => is_in_host_tree || has_network,
     }
 }
 

@@ -11,7 +11,8 @@ use vs_common::id::Xid;
 use vs_common::policy_entry::{ContextRules, context_flag};
 
 use super::context::{ContextLabel, name_of, proc_mode_name};
-use super::entries::{CompileError, MapEntries, Rows};
+use super::entries::{CompileError, EpochRows, MapEntries, Rows};
+use super::network::Networks;
 
 /// A context whose processes stand in the way of a new policy.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -52,6 +53,11 @@ pub enum ConflictKind {
         /// Whether it would come.
         is_set: bool,
     },
+    /// Its sockets would belong to it, or no longer: it would have addresses of its own, or the host's.
+    NetworkChanged {
+        /// Whether it would have its own.
+        is_set: bool,
+    },
     /// No row in force is for these processes: they are left from an earlier use of the number.
     Leftover,
 }
@@ -62,7 +68,7 @@ pub enum KeepError {
     /// Conflicts that keeping does not cure.
     #[error("{}\nkeeping the old rules is no cure for this; stop these processes, or choose another xid", lines(.0))]
     Uncured(Vec<Conflict>),
-    /// There would be too many contexts.
+    /// There would be too many contexts, or two with one address.
     #[error(transparent)]
     Compile(#[from] CompileError),
 }
@@ -95,6 +101,12 @@ impl fmt::Display for ConflictKind {
             }
             Self::ProcLockChanged { is_set } => {
                 write!(f, "the new policy turns proc_lock {}", if *is_set { "on" } else { "off" })
+            }
+            Self::NetworkChanged { is_set: true } => {
+                f.write_str("the new policy gives it addresses of its own, while it uses the host's")
+            }
+            Self::NetworkChanged { is_set: false } => {
+                f.write_str("the new policy gives it the host's addresses, while it has its own")
             }
             Self::Leftover => {
                 f.write_str("they are left from an earlier use of this xid, so it cannot be given yet")
@@ -140,24 +152,27 @@ fn kinds(before: &ContextRules, after: Option<&ContextRules>, moved_to: Option<X
     if (before.flags ^ after.flags) & context_flag::PROC_LOCK != 0 {
         kinds.push(ConflictKind::ProcLockChanged { is_set: after.flags & context_flag::PROC_LOCK != 0 });
     }
+    if (before.flags ^ after.flags) & context_flag::NETWORK != 0 {
+        kinds.push(ConflictKind::NetworkChanged { is_set: after.flags & context_flag::NETWORK != 0 });
+    }
     kinds
 }
 
-/// Keeps the contexts in conflict as they are: the row in force stays, marked as an orphan, and what the new policy says of that
+/// Keeps the contexts in conflict as they are: the row in force stays with its addresses, marked as an orphan, and what the new policy says of that
 /// name is left out. A name is one context still, under one number.
 ///
 /// # Errors
 /// The conflicts that this does not cure: the number is given to a context that is not itself kept, or the processes belong to no
-/// row. Only `--stop` or another policy does.
+/// row. Only `--stop` or another policy does. Or a context that is kept has an address that the policy gives to another.
 pub fn keep_orphans(
     entries: &MapEntries,
-    old: &Rows,
+    old: EpochRows<'_>,
     conflicts: &[Conflict],
 ) -> Result<MapEntries, KeepError> {
     let kept: BTreeMap<Xid, ContextRules> = conflicts
         .iter()
         .filter(|conflict| conflict.kind != ConflictKind::Leftover)
-        .filter_map(|conflict| old.get_key_value(&conflict.context.xid))
+        .filter_map(|conflict| old.rows.get_key_value(&conflict.context.xid))
         .map(|(xid, rules)| (*xid, ContextRules { flags: rules.flags | context_flag::ORPHAN, ..*rules }))
         .collect();
     let names: BTreeSet<_> = kept.values().map(name_of).collect();
@@ -177,6 +192,10 @@ pub fn keep_orphans(
     if !uncured.is_empty() {
         return Err(KeepError::Uncured(uncured));
     }
+    let old_networks = old.networks.iter().filter(|(xid, _)| kept.contains_key(xid));
+    let new_networks = entries.networks().iter().filter(|(xid, _)| rows.contains_key(xid));
+    let networks: Networks =
+        old_networks.chain(new_networks).map(|(xid, network)| (*xid, network.clone())).collect();
     rows.extend(kept);
-    entries.with_rows(rows).checked().map_err(KeepError::from)
+    entries.with_rows(rows, networks).checked().map_err(KeepError::from)
 }

@@ -10,12 +10,13 @@ use vs_common::hook::{Hook, Role};
 use vs_common::id::Epoch;
 use vs_common::kernel_layout::inject;
 
+use super::attachment;
 use super::btf::KernelTypes;
 use super::canary::{self, CanaryError};
 use super::layout::LayoutError;
 use super::object::{Object, ObjectError, Source};
 use super::pins::{self, Pins, PinsError};
-use super::support::{Refusal, Support, attach_function};
+use super::support::{Refusal, Support};
 use super::syscall::{self, ProgramFacts};
 use crate::maps::apply::Programs;
 use crate::maps::live::{LiveStore, OpenError};
@@ -244,9 +245,12 @@ pub(crate) fn link_state(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LinkState::Missing),
         Err(error) => return Err(error),
     };
-    let facts = syscall::link_program(link.as_fd())?;
-    let is_there = types.function_id(&attach_function(hook)) == Some(facts.attached_to);
-    Ok(if is_there { LinkState::Attached(facts) } else { LinkState::Elsewhere })
+    let (facts, link, attached_to) = syscall::link_program(link.as_fd())?;
+    Ok(if attachment::is_at(hook, &link, attached_to, types) {
+        LinkState::Attached(facts)
+    } else {
+        LinkState::Elsewhere
+    })
 }
 
 /// The boot clock in nanoseconds.

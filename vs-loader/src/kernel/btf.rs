@@ -72,6 +72,19 @@ struct Header {
     referred: u32,
 }
 
+/// A member of a structure.
+#[derive(Clone, Copy)]
+struct Member {
+    /// Where it is described.
+    at: usize,
+    /// Where it begins, in bits from the structure's beginning.
+    bits: u64,
+    /// Its type.
+    id: u32,
+    /// Whether it has no address.
+    is_bit_field: bool,
+}
+
 impl KernelTypes {
     /// Reads the table.
     ///
@@ -170,32 +183,46 @@ impl KernelTypes {
     /// # Errors
     /// The types are malformed, or the member is a bit field, which has no address.
     pub fn offset(&self, structure: &str, member: &str) -> Result<Option<u64>, BtfError> {
+        match self.find(structure, member)? {
+            Some(place) if place.is_bit_field || place.bits % 8 != 0 => {
+                Err(BtfError { at: place.at, what: "the member is a bit field" })
+            }
+            place => Ok(place.map(|place| place.bits / 8)),
+        }
+    }
+
+    /// Where a member lies in a structure, in bits; it may be a bit field, whose first bit it is then.
+    ///
+    /// # Errors
+    /// The types are malformed.
+    pub fn bit_offset(&self, structure: &str, member: &str) -> Result<Option<u64>, BtfError> {
+        Ok(self.find(structure, member)?.map(|place| place.bits))
+    }
+
+    fn find(&self, structure: &str, member: &str) -> Result<Option<Member>, BtfError> {
         for at in &self.types[1..] {
             let header = self.header_at(*at)?;
             // A name may be that of several structures: a driver's private `path` is no reason to miss the kernel's.
             if header.kind == kind::STRUCT
                 && self.string(header.name)? == structure.as_bytes()
-                && let Some(offset) = self.descend(header, member)?
+                && let Some(member) = self.descend(header, member)?
             {
-                return Ok(Some(offset));
+                return Ok(Some(member));
             }
         }
         Ok(None)
     }
 
-    fn descend(&self, structure: Header, path: &str) -> Result<Option<u64>, BtfError> {
+    fn descend(&self, structure: Header, path: &str) -> Result<Option<Member>, BtfError> {
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-        let Some((bits, id)) = self.member(structure, first.as_bytes(), MAX_DEPTH)? else { return Ok(None) };
-        if bits % 8 != 0 {
-            return Err(BtfError { at: structure.at, what: "the member is a bit field" });
-        }
-        let Some(rest) = rest else { return Ok(Some(bits / 8)) };
-        let Some(inner) = self.embedded(id)? else { return Ok(None) };
-        Ok(self.descend(inner, rest)?.map(|offset| bits / 8 + offset))
+        let Some(member) = self.member(structure, first.as_bytes(), MAX_DEPTH)? else { return Ok(None) };
+        let Some(rest) = rest else { return Ok(Some(member)) };
+        let Some(inner) = self.embedded(member.id)? else { return Ok(None) };
+        Ok(self.descend(inner, rest)?.map(|found| Member { bits: member.bits + found.bits, ..found }))
     }
 
-    /// A member's offset in bits and its type.
-    fn member(&self, structure: Header, wanted: &[u8], depth: u32) -> Result<Option<(u64, u32)>, BtfError> {
+    /// A member of a structure or of what is embedded in it without a name.
+    fn member(&self, structure: Header, wanted: &[u8], depth: u32) -> Result<Option<Member>, BtfError> {
         if depth == 0 {
             return Err(BtfError { at: structure.at, what: "structures nested without end" });
         }
@@ -207,15 +234,12 @@ impl KernelTypes {
                 if structure.has_bit_fields { (place & 0xff_ffff, place >> 24) } else { (place, 0) };
             let name = self.string(name)?;
             if name == wanted {
-                if width != 0 {
-                    return Err(BtfError { at, what: "the member is a bit field" });
-                }
-                return Ok(Some((u64::from(bits), id)));
+                return Ok(Some(Member { at, bits: u64::from(bits), id, is_bit_field: width != 0 }));
             }
             if name.is_empty() {
                 let Some(inner) = self.embedded(id)? else { continue };
-                if let Some((inner_bits, id)) = self.member(inner, wanted, depth - 1)? {
-                    return Ok(Some((u64::from(bits) + inner_bits, id)));
+                if let Some(found) = self.member(inner, wanted, depth - 1)? {
+                    return Ok(Some(Member { bits: u64::from(bits) + found.bits, ..found }));
                 }
             }
         }

@@ -68,7 +68,7 @@ impl KernelVersion {
 /// The globals and their values. Two layouts are equal if and only if programs loaded with them are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Layout {
-    /// Offset of each of [`KERNEL_FIELDS`], in bytes, or [`ABSENT`].
+    /// Offset of each of [`KERNEL_FIELDS`], or [`ABSENT`].
     pub offsets: Vec<(&'static str, u64)>,
     /// [`global::TASK_STORAGE_MAY_BE_BUSY`].
     pub may_storage_be_busy: u32,
@@ -105,7 +105,12 @@ impl Layout {
     pub fn resolve(types: &KernelTypes, release: &str) -> Result<Self, LayoutError> {
         let mut offsets = Vec::with_capacity(KERNEL_FIELDS.len());
         for field in KERNEL_FIELDS {
-            let offset = match types.offset(field.structure, field.member)? {
+            let found = if field.is_bit {
+                types.bit_offset(field.structure, field.member)?
+            } else {
+                types.offset(field.structure, field.member)?
+            };
+            let offset = match found {
                 Some(offset) => offset,
                 None if field.is_optional => ABSENT,
                 None => {
@@ -181,17 +186,21 @@ mod tests {
         structures.dedup();
         for structure in structures {
             let mut members = Vec::new();
+            // What is embedded, by its member, which begins where the structure does.
+            let mut embedded: std::collections::BTreeMap<&str, Vec<_>> = std::collections::BTreeMap::new();
             for (place, field) in (0_u32..).zip(KERNEL_FIELDS) {
                 if field.structure != structure || without == Some((structure, field.member)) {
                     continue;
                 }
                 match field.member.split_once('.') {
                     Some((first, rest)) => {
-                        let inner = blob.structure("", &[(rest, int, 0)]);
-                        members.push((first, inner, 64 * place));
+                        embedded.entry(first).or_default().push((rest, int, 64 * place));
                     }
                     None => members.push((field.member, int, 64 * place)),
                 }
+            }
+            for (first, inner) in embedded {
+                members.push((first, blob.structure("", &inner), 0));
             }
             blob.structure(structure, &members);
         }
@@ -205,7 +214,8 @@ mod tests {
     fn every_field_gets_its_offset() {
         let layout = Layout::resolve(&kernel(None, &[]), "6.12.1").unwrap();
         for (place, (field, (global, offset))) in (0..).zip(KERNEL_FIELDS.iter().zip(&layout.offsets)) {
-            assert_eq!((field.global, 8 * place), (*global, *offset));
+            let unit = if field.is_bit { 64 } else { 8 };
+            assert_eq!((field.global, unit * place), (*global, *offset));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Not aya's map types: they have neither task storage nor taking an element out of a hash in one step, and one mechanism for all maps
 //! beats two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -138,6 +138,18 @@ impl<K: Pod + Ord, V: Pod> TypedMap<K, V> {
             }
         }
         Ok(elements.into_iter().collect())
+    }
+
+    /// Every key, in order, walked as in [`Self::list`]: for maps whose values are the kernel's alone, as sockets are.
+    pub(crate) fn keys(&self) -> io::Result<Vec<K>> {
+        let mut keys = BTreeSet::new();
+        let mut last = None;
+        for _ in 0..u64::from(self.capacity) * 4 {
+            last = self.key_after(last.as_ref())?;
+            let Some(key) = last else { break };
+            keys.insert(key);
+        }
+        Ok(keys.into_iter().collect())
     }
 }
 

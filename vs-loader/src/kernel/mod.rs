@@ -1,6 +1,7 @@
 //! Programs and the kernel they run on: support, layout, object, attachment, pins.
 
 pub mod attach;
+mod attachment;
 pub mod btf;
 pub mod canary;
 pub mod layout;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use aya::programs::links::FdLink;
-use aya::programs::{Lsm, ProgramError};
+use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use sha2::{Digest, Sha256};
 use vs_common::hook::Hook;
@@ -11,6 +11,7 @@ use vs_common::id::Generation;
 use vs_common::kernel_layout::global;
 use vs_common::map_name;
 
+use super::attachment;
 use super::layout::Layout;
 use super::pins::Pins;
 
@@ -143,7 +144,8 @@ impl Source<'_> {
                 loader.map_pin_path(name, pins.map(name));
             }
         }
-        Ok(Object { ebpf: loader.load(self.bytes).map_err(ObjectError::Object)?, btf })
+        let ebpf = loader.load(self.bytes).map_err(ObjectError::Object)?;
+        Ok(Object { ebpf, btf, links: Vec::new() })
     }
 }
 
@@ -152,6 +154,7 @@ impl Source<'_> {
 pub struct Object {
     ebpf: Ebpf,
     btf: Btf,
+    links: Vec<FdLink>,
 }
 
 impl Object {
@@ -159,9 +162,8 @@ impl Object {
         &self.ebpf
     }
 
-    fn program(&mut self, hook: Hook) -> Result<&mut Lsm, ObjectError> {
-        let program = self.ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))?;
-        program.try_into().map_err(|cause| ObjectError::Program { hook, action: "find", cause })
+    fn program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut Program, ObjectError> {
+        ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))
     }
 
     /// Has the verifier check a program and keeps it, attached to nothing.
@@ -169,10 +171,8 @@ impl Object {
     /// # Errors
     /// The kernel refused it.
     pub fn verify(&mut self, hook: Hook) -> Result<(), ObjectError> {
-        let program = self.ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))?;
-        let program: &mut Lsm =
-            program.try_into().map_err(|cause| ObjectError::Program { hook, action: "find", cause })?;
-        program.load(hook.name(), &self.btf).map_err(|cause| match cause {
+        let program = Self::program(&mut self.ebpf, hook)?;
+        attachment::load(program, hook, &self.btf).map_err(|cause| match cause {
             ProgramError::LoadError { io_error, verifier_log } => {
                 ObjectError::Refused { hook, cause: io_error, verifier_log: verifier_log.to_string() }
             }
@@ -185,8 +185,9 @@ impl Object {
     /// # Errors
     /// The kernel refused.
     pub fn attach(&mut self, hook: Hook) -> Result<(), ObjectError> {
-        let attached = self.program(hook)?.attach();
-        attached.map(drop).map_err(|cause| ObjectError::Program { hook, action: "attach", cause })
+        let link = self.link(hook)?;
+        self.links.push(link);
+        Ok(())
     }
 
     /// Attaches a program that was verified, for as long as its link stays pinned.
@@ -194,12 +195,13 @@ impl Object {
     /// # Errors
     /// The kernel refused; nothing stays attached.
     pub fn attach_pinned(&mut self, hook: Hook, path: &std::path::Path) -> Result<(), ObjectError> {
-        let failed = |action| move |cause| ObjectError::Program { hook, action, cause };
-        let program = self.program(hook)?;
-        let link = program.attach().map_err(failed("attach"))?;
-        let link = FdLink::from(program.take_link(link).map_err(failed("attach"))?);
         // The descriptor is closed here, the pin stays.
-        link.pin(path).map(drop).map_err(|cause| ObjectError::Pin { hook, cause })
+        self.link(hook)?.pin(path).map(drop).map_err(|cause| ObjectError::Pin { hook, cause })
+    }
+
+    fn link(&mut self, hook: Hook) -> Result<FdLink, ObjectError> {
+        let attached = attachment::attach(Self::program(&mut self.ebpf, hook)?);
+        attached.map_err(|cause| ObjectError::Program { hook, action: "attach", cause })
     }
 }
 

@@ -64,8 +64,6 @@ pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 /// What the kernel tells about a program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ProgramFacts {
-    /// The type id, in the kernel's BTF, of the function that it is attached to.
-    pub(crate) attached_to: u32,
     /// Calls counted while statistics were on.
     pub(crate) calls: u64,
     /// Calls that were skipped to avoid recursion: holes in the enforcement. LSM programs have none from 6.1 on.
@@ -74,8 +72,8 @@ pub(crate) struct ProgramFacts {
     pub(crate) verified_instructions: u32,
 }
 
-/// The program that a link holds.
-pub(crate) fn link_program(link: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
+/// The program that a link holds, where the link holds it, and the type id, in the kernel's BTF, of the function that it was loaded for.
+pub(crate) fn link_program(link: BorrowedFd<'_>) -> io::Result<(ProgramFacts, bpf_link_info, u32)> {
     // SAFETY: the structure consists of integers, unions of integers and addresses held as integers: zeros are a value.
     let link: bpf_link_info = info(link, unsafe { std::mem::zeroed() })?;
     let attributes = Identifier { id: link.prog_id, next: 0, flags: 0 };
@@ -85,12 +83,12 @@ pub(crate) fn link_program(link: BorrowedFd<'_>) -> io::Result<ProgramFacts> {
     let program = unsafe { OwnedFd::from_raw_fd(program) };
     // SAFETY: as above, of integers only; zeros ask for none of the optional arrays.
     let facts: bpf_prog_info = info(program.as_fd(), unsafe { std::mem::zeroed() })?;
-    Ok(ProgramFacts {
-        attached_to: facts.attach_btf_id,
+    let program = ProgramFacts {
         calls: facts.run_cnt,
         missed: facts.recursion_misses,
         verified_instructions: facts.verified_insns,
-    })
+    };
+    Ok((program, link, facts.attach_btf_id))
 }
 
 /// What the kernel tells about a map.

@@ -20,6 +20,8 @@ const MET_BY_CANARY: [Hook; 3] = [Hook::TaskAlloc, Hook::TaskKill, Hook::Bpf];
 pub struct Trial {
     /// Hooks whose program could not be attached, and why.
     pub failed: BTreeMap<Hook, String>,
+    /// What the verifier said of those that it refused.
+    pub verifier_logs: Vec<(Hook, String)>,
     /// Whether the forbidden acts were denied, and the host's were not.
     pub canary: Result<(), ProgramsError>,
 }
@@ -41,11 +43,16 @@ pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
         }
     }
     let failed = refused.iter().map(|(hook, error)| (*hook, error.to_string())).chain(absent).collect();
+    let verifier_logs = refused.iter().filter_map(|(hook, error)| match error {
+        ObjectError::Refused { verifier_log, .. } => Some((*hook, verifier_log.clone())),
+        _ => None,
+    });
+    let verifier_logs = verifier_logs.collect();
     let canary = match MET_BY_CANARY.into_iter().find_map(|hook| refused.remove(&hook)) {
         Some(error) => Err(error.into()),
         None => canary::run(&mut store, source.canary()).map_err(ProgramsError::from),
     };
-    Ok(Trial { failed, canary })
+    Ok(Trial { failed, verifier_logs, canary })
 }
 
 /// The hooks that the kernel lacks.

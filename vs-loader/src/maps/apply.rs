@@ -15,7 +15,10 @@ use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
 
+pub use super::networks::networks_of;
+use super::networks::{put_networks, remove_networks};
 use super::store::{Store, StoreError};
+use crate::compile::network::Networks;
 use crate::compile::{Rows, needed_hooks};
 
 /// The programs, as far as a load deals with them.
@@ -53,6 +56,8 @@ pub trait Programs {
 pub struct Wanted {
     /// Every context's rules.
     pub rows: Rows,
+    /// The addresses of those that have some.
+    pub networks: Networks,
     /// The hooks that they need.
     pub hooks: Vec<Hook>,
     /// Who loads what.
@@ -149,7 +154,12 @@ pub fn change_rows<S: Store, P: Programs>(
         EpochInfo { loaded_at: 0, digest: [0; 32], uid: 0, loginuid: u32::MAX, contexts: 0, reserved: 0 };
     let info = store.epoch_info(epoch)?.unwrap_or(nobody);
     let contexts = u32::try_from(rows.len()).map_err(|_| ApplyError::TooMany(rows.len()))?;
-    let wanted = Wanted { hooks: needed_hooks(&rows), rows, info: EpochInfo { contexts, ..info } };
+    let mut networks = networks_of(store, epoch)?;
+    networks.retain(|xid, network| {
+        rows.get(xid).is_some_and(|rules| rules.generation == network.rules.generation)
+    });
+    let hooks = needed_hooks(&rows);
+    let wanted = Wanted { hooks, rows, networks, info: EpochInfo { contexts, ..info } };
     load(store, programs, &wanted, now)
 }
 
@@ -186,6 +196,7 @@ pub fn recover<S: Store, P: Programs>(
             store.remove_context_rules(key)?;
         }
     }
+    remove_networks(store, |epoch| epoch != current || current == Epoch(0))?;
     for (epoch, _) in store.epoch_infos()? {
         if epoch != current {
             store.remove_epoch_info(epoch)?;
@@ -226,6 +237,7 @@ fn prepare<S: Store, P: Programs>(
         }
         store.put_context_rules(ContextKey { epoch: new, xid: *xid }, rules)?;
     }
+    put_networks(store, rows, &wanted.networks, new)?;
     store.put_epoch_info(new, &wanted.info)?;
     read_back(store, wanted, new)?;
     let in_force = (old != Epoch(0)).then_some(old);
@@ -240,6 +252,9 @@ fn read_back<S: Store, E: std::error::Error>(
 ) -> Result<(), ApplyError<E>> {
     if rows_of(store, epoch)? != wanted.rows {
         return Err(ApplyError::ReadBack(map_name::CONTEXTS));
+    }
+    if networks_of(store, epoch)? != wanted.networks {
+        return Err(ApplyError::ReadBack(map_name::ADDRESSES));
     }
     if store.epoch_info(epoch)? != Some(wanted.info) {
         return Err(ApplyError::ReadBack(map_name::EPOCHS));

@@ -11,6 +11,7 @@ use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::MAX_CONTEXT_ROWS;
 use vs_common::map_name;
+use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
@@ -72,6 +73,9 @@ pub(crate) struct FakeStore {
     pub(crate) tags: BTreeMap<i32, Tag>,
     pub(crate) counters: BTreeMap<Hook, HookCounters>,
     pub(crate) aggregates: BTreeMap<AggregateKey, Aggregate>,
+    pub(crate) networks: BTreeMap<ContextKey, NetworkRules>,
+    pub(crate) addresses: BTreeMap<(AddressKey, u8), Xid>,
+    pub(crate) listeners: Vec<ListenerKey>,
     /// Whether writes to rows are forgotten: a map that does not hold what it was given.
     pub(crate) is_forgetful: bool,
 }
@@ -87,6 +91,9 @@ impl FakeStore {
             tags: BTreeMap::new(),
             counters: BTreeMap::new(),
             aggregates: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            listeners: Vec::new(),
             is_forgetful: false,
         }
     }
@@ -214,6 +221,45 @@ impl Store for FakeStore {
     fn take_aggregate(&mut self, key: AggregateKey) -> Result<Option<Aggregate>, StoreError> {
         self.faults.step(map_name::AGGREGATES, "remove from")?;
         Ok(self.aggregates.remove(&key))
+    }
+
+    fn network_rows(&self) -> Result<Vec<(ContextKey, NetworkRules)>, StoreError> {
+        self.faults.step(map_name::NETWORKS, "list")?;
+        Ok(self.networks.iter().map(|(key, rules)| (*key, *rules)).collect())
+    }
+
+    fn put_network_rules(&mut self, key: ContextKey, rules: &NetworkRules) -> Result<(), StoreError> {
+        self.faults.step(map_name::NETWORKS, "write")?;
+        self.networks.insert(key, *rules);
+        Ok(())
+    }
+
+    fn remove_network_rules(&mut self, key: ContextKey) -> Result<(), StoreError> {
+        self.faults.step(map_name::NETWORKS, "remove from")?;
+        self.networks.remove(&key);
+        Ok(())
+    }
+
+    fn address_rows(&self) -> Result<Vec<(AddressKey, u8, Xid)>, StoreError> {
+        self.faults.step(map_name::ADDRESSES, "list")?;
+        Ok(self.addresses.iter().map(|((key, length), xid)| (*key, *length, *xid)).collect())
+    }
+
+    fn put_address(&mut self, key: AddressKey, length: u8, owner: Xid) -> Result<(), StoreError> {
+        self.faults.step(map_name::ADDRESSES, "write")?;
+        self.addresses.insert((key, length), owner);
+        Ok(())
+    }
+
+    fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
+        self.faults.step(map_name::ADDRESSES, "remove from")?;
+        self.addresses.remove(&(key, length));
+        Ok(())
+    }
+
+    fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {
+        self.faults.step(map_name::LISTENERS, "list")?;
+        Ok(self.listeners.clone())
     }
 }
 

@@ -11,6 +11,7 @@ use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::map_name;
+use vs_common::network::{ADDRESS_KEY_BITS, AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
@@ -59,6 +60,27 @@ pub struct LiveStore {
     epochs: TypedMap<u32, EpochInfo>,
     counters: TypedMap<u32, HookCounters>,
     aggregates: TypedMap<AggregateKey, Aggregate>,
+    networks: TypedMap<ContextKey, NetworkRules>,
+    addresses: TypedMap<AddressPrefix, u32>,
+    listeners: TypedMap<ListenerKey, u32>,
+}
+
+/// A key of `ADDRESSES` as the kernel wants it (`struct bpf_lpm_trie_key`).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct AddressPrefix {
+    /// How many bits of the key count.
+    length: u32,
+    key: AddressKey,
+}
+
+// SAFETY: `repr(C)`, `Copy`, of integers without padding, every bit pattern is a value.
+unsafe impl Pod for AddressPrefix {}
+
+impl AddressPrefix {
+    fn new(key: AddressKey, length: u8) -> Self {
+        Self { length: ADDRESS_KEY_BITS + u32::from(length), key }
+    }
 }
 
 impl LiveStore {
@@ -97,7 +119,10 @@ impl LiveStore {
                 Map::Array(data)
                 | Map::HashMap(data)
                 | Map::InodeStorage(data)
+                | Map::LpmTrie(data)
                 | Map::PerCpuArray(data)
+                | Map::SkStorage(data)
+                | Map::SockHash(data)
                 | Map::Unsupported(data),
             ) = object.map(name)
             else {
@@ -109,11 +134,13 @@ impl LiveStore {
 
     fn assemble(open: impl Fn(&'static str) -> Result<OwnedFd, OpenError>) -> Result<Self, OpenError> {
         use bpf_map_type::{
-            BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_INODE_STORAGE, BPF_MAP_TYPE_PERCPU_ARRAY,
+            BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_INODE_STORAGE, BPF_MAP_TYPE_LPM_TRIE,
+            BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_SOCKHASH,
             BPF_MAP_TYPE_TASK_STORAGE,
         };
-        // The loader never writes it, but it outlives the loader that made it.
+        // The loader never writes these, but they outlive the loader that made them.
         let _: TypedMap<RawFd, Tag> = typed(&open, map_name::INODES, BPF_MAP_TYPE_INODE_STORAGE)?;
+        let _: TypedMap<RawFd, Tag> = typed(&open, map_name::SOCKETS, BPF_MAP_TYPE_SK_STORAGE)?;
         Ok(Self {
             tasks: typed(&open, map_name::TASKS, BPF_MAP_TYPE_TASK_STORAGE)?,
             epoch: typed(&open, map_name::EPOCH, BPF_MAP_TYPE_ARRAY)?,
@@ -125,6 +152,9 @@ impl LiveStore {
                 .with_room_for(Hook::COUNT)
                 .map_err(|cause| OpenError::Foreign { map: map_name::HOOK_COUNTERS, cause })?,
             aggregates: typed(&open, map_name::AGGREGATES, BPF_MAP_TYPE_HASH)?,
+            networks: typed(&open, map_name::NETWORKS, BPF_MAP_TYPE_HASH)?,
+            addresses: typed(&open, map_name::ADDRESSES, BPF_MAP_TYPE_LPM_TRIE)?,
+            listeners: typed(&open, map_name::LISTENERS, BPF_MAP_TYPE_SOCKHASH)?,
         })
     }
 }
@@ -263,5 +293,40 @@ impl Store for LiveStore {
 
     fn take_aggregate(&mut self, key: AggregateKey) -> Result<Option<Aggregate>, StoreError> {
         self.aggregates.take(&key).map_err(failed(map_name::AGGREGATES, "remove from"))
+    }
+
+    fn network_rows(&self) -> Result<Vec<(ContextKey, NetworkRules)>, StoreError> {
+        self.networks.list().map_err(failed(map_name::NETWORKS, "list"))
+    }
+
+    fn put_network_rules(&mut self, key: ContextKey, rules: &NetworkRules) -> Result<(), StoreError> {
+        self.networks.put(&key, rules, Put::Any).map_err(failed(map_name::NETWORKS, "write"))
+    }
+
+    fn remove_network_rules(&mut self, key: ContextKey) -> Result<(), StoreError> {
+        self.networks.remove(&key).map_err(failed(map_name::NETWORKS, "remove from"))
+    }
+
+    fn address_rows(&self) -> Result<Vec<(AddressKey, u8, Xid)>, StoreError> {
+        let rows = self.addresses.list().map_err(failed(map_name::ADDRESSES, "list"))?;
+        let length = |prefix: &AddressPrefix| {
+            // Nobody writes a shorter one, or a longer.
+            u8::try_from(prefix.length.saturating_sub(ADDRESS_KEY_BITS)).unwrap_or(u8::MAX)
+        };
+        Ok(rows.into_iter().map(|(prefix, xid)| (prefix.key, length(&prefix), Xid(xid))).collect())
+    }
+
+    fn put_address(&mut self, key: AddressKey, length: u8, owner: Xid) -> Result<(), StoreError> {
+        let prefix = AddressPrefix::new(key, length);
+        self.addresses.put(&prefix, &owner.0, Put::Any).map_err(failed(map_name::ADDRESSES, "write"))
+    }
+
+    fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
+        let prefix = AddressPrefix::new(key, length);
+        self.addresses.remove(&prefix).map_err(failed(map_name::ADDRESSES, "remove from"))
+    }
+
+    fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {
+        self.listeners.keys().map_err(failed(map_name::LISTENERS, "list"))
     }
 }

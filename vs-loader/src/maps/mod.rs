@@ -4,4 +4,5 @@ pub mod apply;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod live;
+pub mod networks;
 pub mod store;

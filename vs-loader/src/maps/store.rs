@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
+use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
@@ -143,4 +144,46 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn take_aggregate(&mut self, key: AggregateKey) -> Result<Option<Aggregate>, StoreError>;
+
+    /// What every context's sockets may do, of every epoch, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn network_rows(&self) -> Result<Vec<(ContextKey, NetworkRules)>, StoreError>;
+
+    /// Writes what a context's sockets may do.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_network_rules(&mut self, key: ContextKey, rules: &NetworkRules) -> Result<(), StoreError>;
+
+    /// Removes what a context's sockets may do.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_network_rules(&mut self, key: ContextKey) -> Result<(), StoreError>;
+
+    /// Every prefix of every epoch, with how many bits of its address are compared, of 128, and whose it is, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn address_rows(&self) -> Result<Vec<(AddressKey, u8, Xid)>, StoreError>;
+
+    /// Writes whose a prefix is.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_address(&mut self, key: AddressKey, length: u8, owner: Xid) -> Result<(), StoreError>;
+
+    /// Removes a prefix.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError>;
+
+    /// Who listens for connections in contexts with addresses, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError>;
 }

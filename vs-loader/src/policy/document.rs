@@ -18,6 +18,16 @@ pub enum Field<T> {
     Given(Located<T>),
 }
 
+impl<T> Field<T> {
+    /// Where the value is, if it could be read.
+    pub const fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Given(located) => Some(&located.place),
+            Self::Absent | Self::Faulty => None,
+        }
+    }
+}
+
 /// An integer as written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Number {
@@ -81,6 +91,27 @@ pub struct ContextTable {
     pub records_per_second: Field<Number>,
     /// `record_burst`.
     pub record_burst: Field<Number>,
+    /// What is about its addresses.
+    pub network: NetworkKeys,
+}
+
+/// The keys of `[context.NAME]` about its addresses. Of a list each text is read for itself, so that one faulty one hides no other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkKeys {
+    /// `addresses`.
+    pub addresses: Field<Vec<Field<String>>>,
+    /// `primary`; a text alone is a list of one.
+    pub primary: Field<Vec<Field<String>>>,
+    /// `loopback`.
+    pub loopback: Field<String>,
+    /// `multicast`.
+    pub multicast: Field<bool>,
+    /// `broadcast`.
+    pub broadcast: Field<bool>,
+    /// `show_any`.
+    pub show_any: Field<bool>,
+    /// `assign`.
+    pub assign: Field<String>,
 }
 
 /// How messages call a table.
@@ -103,7 +134,21 @@ impl TableName {
             Self::Top => &["host", "spectator", "context"],
             Self::Host => &["proc_lock"],
             Self::Spectator => &["description", "records_per_second", "record_burst"],
-            Self::Context(_) => &["xid", "mode", "proc", "description", "records_per_second", "record_burst"],
+            Self::Context(_) => &[
+                "xid",
+                "mode",
+                "proc",
+                "description",
+                "records_per_second",
+                "record_burst",
+                "addresses",
+                "primary",
+                "loopback",
+                "multicast",
+                "broadcast",
+                "show_any",
+                "assign",
+            ],
         }
     }
 

@@ -6,6 +6,7 @@ use vs_common::id::Xid;
 use vs_common::limits::{CONTEXT_NAME_SIZE, MAX_CONTEXTS};
 
 use super::document::TableName;
+use super::network_error::NetworkProblem;
 use super::place::Place;
 
 /// One error of a policy, and where it is.
@@ -184,6 +185,15 @@ pub enum Problem {
         why: &'static str,
         /// The longest one.
         most: usize,
+    },
+    /// Something about its addresses.
+    #[error("{table}: {cause}")]
+    Network {
+        /// The context.
+        table: TableName,
+        /// What.
+        #[source]
+        cause: NetworkProblem,
     },
     /// More contexts than the maps hold.
     #[error("this is context number {count}, and there can be {MAX_CONTEXTS}; remove some")]

@@ -10,7 +10,10 @@
 pub mod document;
 mod error;
 mod model;
+mod network;
+mod network_error;
 mod place;
+mod prefix;
 mod read;
 mod syntax;
 mod validate;
@@ -18,7 +21,10 @@ mod validate;
 pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_of};
 pub(crate) use model::pad;
 pub use model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
+pub use network::{Loopback, NetworkPolicy};
+pub use network_error::NetworkProblem;
 pub use place::{Place, PolicySource};
+pub use prefix::{Claims, Overlap, Prefix, to_address, to_ip};
 
 /// Makes one policy of all files given.
 ///

@@ -12,6 +12,7 @@ use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::violation::Violation;
 
 use super::error::NameError;
+use super::network::NetworkPolicy;
 use super::place::{Place, PolicySource};
 
 /// A value that policy gives, and where; without a place it is the default.
@@ -141,6 +142,7 @@ pub struct ContextPolicy {
     pub(super) proc_mode: Rule<ProcMode>,
     pub(super) rate: RecordRate,
     pub(super) description: Option<String>,
+    pub(super) network: Option<NetworkPolicy>,
 }
 
 impl ContextPolicy {
@@ -182,6 +184,11 @@ impl ContextPolicy {
     /// What the operator says about it: one line.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+
+    /// Its addresses; `None`: it uses the host's.
+    pub const fn network(&self) -> Option<&NetworkPolicy> {
+        self.network.as_ref()
     }
 }
 

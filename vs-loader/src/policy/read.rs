@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{ContextTable, Field, HostTable, Number, PolicyDocument, SpectatorTable, TableName};
+use super::document::{
+    ContextTable, Field, HostTable, NetworkKeys, Number, PolicyDocument, SpectatorTable, TableName,
+};
 use super::error::{PolicyError, Problem, nearest};
 use super::place::{Located, Places, PolicySource};
 use super::syntax;
@@ -13,6 +16,8 @@ use super::syntax;
 mod expected {
     pub(super) const TEXT: &str = "a text in quotes";
     pub(super) const INTEGER: &str = "an integer without quotes";
+    pub(super) const LIST: &str = "a list of texts in quotes";
+    pub(super) const TEXT_OR_LIST: &str = "a text in quotes or a list of such";
     pub(super) const BOOLEAN: &str = "true or false without quotes";
 }
 
@@ -90,11 +95,7 @@ impl Reader<'_> {
     fn host(&mut self, key: &Range<usize>, keys: &DeTable<'_>) -> HostTable {
         let table = TableName::Host;
         self.refuse_unknown(&table, keys);
-        let proc_lock = self.field(&table, keys, "proc_lock", expected::BOOLEAN, |value| match value {
-            DeValue::Boolean(is_set) => Some(*is_set),
-            _ => None,
-        });
-        HostTable { place: self.places.of(key), proc_lock }
+        HostTable { place: self.places.of(key), proc_lock: self.boolean(&table, keys, "proc_lock") }
     }
 
     fn spectator(&mut self, key: &Range<usize>, keys: &DeTable<'_>) -> SpectatorTable {
@@ -119,6 +120,19 @@ impl Reader<'_> {
             description: self.text(&table, keys, "description"),
             records_per_second: self.number(&table, keys, "records_per_second"),
             record_burst: self.number(&table, keys, "record_burst"),
+            network: self.network(&table, keys),
+        }
+    }
+
+    fn network(&mut self, table: &TableName, keys: &DeTable<'_>) -> NetworkKeys {
+        NetworkKeys {
+            addresses: self.texts(table, keys, ("addresses", "each of addresses"), expected::LIST),
+            primary: self.texts(table, keys, ("primary", "each of primary"), expected::TEXT_OR_LIST),
+            loopback: self.text(table, keys, "loopback"),
+            multicast: self.boolean(table, keys, "multicast"),
+            broadcast: self.boolean(table, keys, "broadcast"),
+            show_any: self.boolean(table, keys, "show_any"),
+            assign: self.text(table, keys, "assign"),
         }
     }
 
@@ -172,6 +186,48 @@ impl Reader<'_> {
 
     fn text(&mut self, table: &TableName, keys: &DeTable<'_>, key: &'static str) -> Field<String> {
         self.field(table, keys, key, expected::TEXT, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// A list of texts; where `expected` allows for it, a text alone is a list of one. The key's second name is for each of them.
+    fn texts(
+        &mut self,
+        table: &TableName,
+        keys: &DeTable<'_>,
+        (key, each): (&'static str, &'static str),
+        expected: &'static str,
+    ) -> Field<Vec<Field<String>>> {
+        let Some(value) = keys.get(key) else { return Field::Absent };
+        let texts = match value.get_ref() {
+            _ if self.is_guess(&value.span()) => return Field::Faulty,
+            DeValue::Array(items) => items.iter().map(|item| self.item(table, each, item)).collect(),
+            DeValue::String(_) if expected == expected::TEXT_OR_LIST => vec![self.item(table, each, value)],
+            other => {
+                let problem =
+                    Problem::WrongType { table: table.clone(), key, expected, found: type_of(other) };
+                self.report(&value.span(), problem);
+                return Field::Faulty;
+            }
+        };
+        Field::Given(Located { value: texts, place: self.places.of(&value.span()) })
+    }
+
+    /// One text of a list.
+    fn item(&mut self, table: &TableName, key: &'static str, value: &Spanned<DeValue<'_>>) -> Field<String> {
+        let span = value.span();
+        if let Some(text) = value.get_ref().as_str() {
+            return Field::Given(Located { value: text.to_owned(), place: self.places.of(&span) });
+        }
+        let found = type_of(value.get_ref());
+        let problem = Problem::WrongType { table: table.clone(), key, expected: expected::TEXT, found };
+        self.report(&span, problem);
+        Field::Faulty
+    }
+
+    fn boolean(&mut self, table: &TableName, keys: &DeTable<'_>, key: &'static str) -> Field<bool> {
+        self.field(table, keys, key, expected::BOOLEAN, |value| match value {
+            DeValue::Boolean(is_set) => Some(*is_set),
+            _ => None,
+        })
     }
 
     fn number(&mut self, table: &TableName, keys: &DeTable<'_>, key: &'static str) -> Field<Number> {

@@ -12,6 +12,9 @@ use super::document::{ContextTable, Field, HostTable, Number, PolicyDocument, Sp
 use super::error::{PolicyError, PolicyErrors, Problem, nearest};
 use super::model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
 use super::place::{Located, Place};
+use super::prefix::Claims;
+
+mod network;
 
 /// What `mode` can be; the first is the default.
 const MODES: Words<Mode, 2> = Words {
@@ -78,6 +81,10 @@ struct Validator {
     names: BTreeMap<String, Place>,
     /// Whose each number is and where it was given first, of contexts with errors too.
     xids: BTreeMap<Xid, (String, Place)>,
+    /// Whose each address is and where it was given first, of contexts with errors too.
+    claims: Claims<(String, Place)>,
+    /// Addresses so far, of all contexts and with errors too.
+    addresses: usize,
 }
 
 impl Validator {
@@ -141,6 +148,7 @@ impl Validator {
         let proc_mode = self.word(&table, context.proc, &PROC_MODES);
         let rate = self.rate(&table, context.records_per_second, context.record_burst);
         let description = self.description(&table, context.description);
+        let network = self.network(&table, &name, context.network, is_whole);
         if self.names.len() == MAX_CONTEXTS as usize + 1 {
             self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
         }
@@ -148,7 +156,7 @@ impl Validator {
             (Err(cause), _) => self.report(place, Problem::BadName { table, cause }),
             (Ok(_), None) => {}
             (Ok(name), Some(xid)) => {
-                let context = ContextPolicy { name, place, xid, mode, proc_mode, rate, description };
+                let context = ContextPolicy { name, place, xid, mode, proc_mode, rate, description, network };
                 self.contexts.insert(context.xid.value, context);
             }
         }

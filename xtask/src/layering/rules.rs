@@ -18,7 +18,7 @@ const ADDRESS_TYPES: [&str; 7] =
     ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"];
 
 /// The rules.
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 10] = [
     Rule {
         package: "vs-common",
         is_broken_by: |used| !(used.uses(&["crate"]) || used.uses(&["core"]) || used.uses(&["aya", "Pod"])),
@@ -55,6 +55,20 @@ pub(super) const RULES: [Rule; 8] = [
     },
     Rule {
         package: "vs-loader",
+        is_broken_by: |used| is_netlink(used) && !used.is_in(&["host_network"]),
+        says: "only host_network speaks netlink",
+    },
+    Rule {
+        package: "vs-loader",
+        is_broken_by: |used| {
+            used.uses(&["netlink_sys"])
+                && used.is_in(&["host_network"])
+                && !used.is_in(&["host_network", "rtnetlink"])
+        },
+        says: "in host_network only rtnetlink talks to the kernel: what is planned and how messages look is pure",
+    },
+    Rule {
+        package: "vs-loader",
         is_broken_by: |used| used.uses(&["tokio"]) && !is_in_any(used, &[&["audit", "stream"], &["cli"]]),
         says: "only audit::stream and cli use tokio",
     },
@@ -85,6 +99,10 @@ fn is_pure(used: &Reference) -> bool {
 
 fn is_aya(used: &Reference) -> bool {
     used.uses(&["aya"]) || used.uses(&["aya_obj"])
+}
+
+fn is_netlink(used: &Reference) -> bool {
+    ["netlink_sys", "netlink_packet_core", "netlink_packet_route"].iter().any(|name| used.uses(&[name]))
 }
 
 fn does_io(used: &Reference) -> bool {
@@ -182,6 +200,10 @@ mod tests {
         bad("vs-loader", &["maps", "live"], "type T = tokio::task::JoinHandle<()>;", "use tokio");
         bad("vs-loader", &["kernel", "load"], "use crate::cli::output;", "outermost");
         bad("vs-loader", &["kernel"], "use super::cli::output;", "outermost");
+        good("vs-loader", &["host_network", "rtnetlink"], "use netlink_sys::Socket;");
+        good("vs-loader", &["host_network", "message"], "use netlink_packet_core::NetlinkMessage;");
+        bad("vs-loader", &["host_network", "message"], "use netlink_sys::Socket;", "is pure");
+        bad("vs-loader", &["cli", "load"], "use netlink_packet_route::AddressFamily;", "speaks netlink");
         bad("vs-loader", &["server", "build"], "use anyhow as failure;", "typed");
         bad("vs-loader", &["server"], "fn f() -> ::anyhow::Result<()> { anyhow::bail!(\"x\") }", "typed");
     }

@@ -7,29 +7,34 @@ use vs_common::id::{ContextKind, Generation, Xid};
 use vs_common::policy_entry::Mode;
 
 use super::Arguments;
+use crate::cli::addresses::Foreseen;
 use crate::cli::processes::{live_processes, stop_contexts};
 use crate::cli::{Failure, exit_code};
-use crate::compile::{Conflict, Known, MapEntries, Rows, compile, keep_orphans, reload_conflicts};
+use crate::compile::{
+    Conflict, EpochRows, Known, MapEntries, Networks, Rows, compile, keep_orphans, reload_conflicts,
+};
 use crate::kernel::attach::boot_clock;
 use crate::maps::apply::next_generation;
 use crate::maps::live::LiveStore;
 use crate::policy::Policy;
 
-/// What a load puts in force.
+/// What a load puts in force: every context's rules, and the addresses of those that have some.
 ///
 /// # Errors
 /// The policy does not fit what is in force, or processes are in the way and nobody said what is to become of them.
 pub(super) fn wanted(
     arguments: &Arguments,
     policy: &Policy,
-    old: &Rows,
+    old: EpochRows<'_>,
     store: &mut LiveStore,
-) -> Result<Rows, Failure> {
+) -> Result<(Rows, Networks), Failure> {
     let entries = compiled(policy, old, next_generation(store, boot_clock())?)?;
-    let mut conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
+    let mut conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     if arguments.stop && !conflicts.is_empty() {
-        stop_contexts(store, old, conflicts.iter().map(|conflict| conflict.context.xid))?;
-        conflicts = reload_conflicts(old, entries.rows(), &live_processes(store)?);
+        // Before anything dies for a policy that the machine cannot have.
+        Foreseen::of(policy, entries.rows(), entries.networks())?;
+        stop_contexts(store, old.rows, conflicts.iter().map(|conflict| conflict.context.xid))?;
+        conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     }
     if conflicts.is_empty() {
         return Ok(rows_of(&entries, arguments.observe));
@@ -49,11 +54,11 @@ pub(super) fn wanted(
 pub(super) fn foreseen(
     arguments: &Arguments,
     policy: &Policy,
-    old: &Rows,
+    old: EpochRows<'_>,
     live: &BTreeMap<Xid, usize>,
-) -> Result<(Rows, Vec<Conflict>), Failure> {
+) -> Result<((Rows, Networks), Vec<Conflict>), Failure> {
     let entries = compiled(policy, old, Generation(1))?;
-    let conflicts = reload_conflicts(old, entries.rows(), live);
+    let conflicts = reload_conflicts(old.rows, entries.rows(), live);
     if arguments.keep_orphans && !conflicts.is_empty() {
         let kept = keep_orphans(&entries, old, &conflicts);
         let kept = kept.map_err(|error| Failure::new(exit_code::PROCESSES_ALIVE, error))?;
@@ -63,20 +68,20 @@ pub(super) fn foreseen(
     Ok((rows_of(&entries, arguments.observe), conflicts))
 }
 
-fn compiled(policy: &Policy, old: &Rows, next_generation: Generation) -> Result<MapEntries, Failure> {
-    let known = Known { rows: old, next_generation };
+fn compiled(policy: &Policy, old: EpochRows<'_>, next_generation: Generation) -> Result<MapEntries, Failure> {
+    let known = Known { rows: old.rows, networks: old.networks, next_generation };
     compile(policy, &known).map_err(|error| Failure::new(exit_code::BAD_POLICY, error))
 }
 
-/// The rows, every guest's in mode observe if that is asked for.
-fn rows_of(entries: &MapEntries, is_observing: bool) -> Rows {
+/// The rows, every guest's in mode observe if that is asked for, and the addresses.
+fn rows_of(entries: &MapEntries, is_observing: bool) -> (Rows, Networks) {
     let mut rows = entries.rows().clone();
     for (xid, rules) in &mut rows {
         if is_observing && xid.kind() == ContextKind::Guest {
             rules.mode = Mode::Observe as u32;
         }
     }
-    rows
+    (rows, entries.networks().clone())
 }
 
 /// The refusal of a load because of processes.

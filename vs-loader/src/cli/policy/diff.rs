@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     policy_files::check_standard_input([&arguments.old, &arguments.new])?;
     let old = compile_first(&policy_files::load(std::slice::from_ref(&arguments.old))?)?;
     let new = policy_files::load(std::slice::from_ref(&arguments.new))?;
-    let known = Known { rows: old.rows(), next_generation: old.next_generation() };
+    let known = Known { rows: old.rows(), networks: old.networks(), next_generation: old.next_generation() };
     let new = compile(&new, &known).map_err(anyhow::Error::from)?;
     let all_running: BTreeMap<_, _> = old.rows().keys().map(|xid| (*xid, 1)).collect();
     let (before, after) = (old.needed_hooks(), new.needed_hooks());
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         all.iter().filter(|hook| !from.contains(hook)).map(|hook| hook.name()).collect()
     };
     let answer = DiffAnswer {
-        changes: diff(old.rows(), new.rows()).iter().map(ChangeAnswer::of).collect(),
+        changes: diff(old.epoch_rows(), new.epoch_rows()).iter().map(ChangeAnswer::of).collect(),
         refused_while_running: reload_conflicts(old.rows(), new.rows(), &all_running)
             .iter()
             .map(RefusalAnswer::of)

@@ -8,6 +8,7 @@ use vs_common::hook::{Hook, Need};
 use vs_common::id::Xid;
 use vs_common::policy_entry::ContextRules;
 
+use super::network::NetworkAnswer;
 use super::{PlaceAnswer, compile_first, contexts_text, write_wrapped};
 use crate::cli::output::Output;
 use crate::cli::{CommandResult, exit_code, policy_files};
@@ -36,6 +37,8 @@ struct ContextAnswer {
     proc_lock: bool,
     records_per_second: u32,
     record_burst: u32,
+    /// `None`: it uses the host's addresses.
+    network: Option<NetworkAnswer>,
     description: Option<String>,
     defined_at: Option<PlaceAnswer>,
     /// The same for people.
@@ -73,7 +76,7 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> CommandResult {
     });
     let answer = ShowAnswer {
         digest: policy.digest().to_string(),
-        contexts: entries.rows().iter().map(|(xid, rules)| context(&policy, *xid, rules)).collect(),
+        contexts: entries.rows().iter().map(|(xid, rules)| context(&policy, &entries, *xid, rules)).collect(),
         hooks: hooks.collect(),
         groups: groups(&policy, &entries),
     };
@@ -81,7 +84,7 @@ pub(super) fn run(files: &[PathBuf], output: Output) -> CommandResult {
     Ok(exit_code::SUCCESS)
 }
 
-fn context(policy: &Policy, xid: Xid, rules: &ContextRules) -> ContextAnswer {
+fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules) -> ContextAnswer {
     let spectator = policy.spectator().filter(|_| xid == Xid::SPECTATOR);
     let named = policy.context(xid);
     let place = spectator.map(SpectatorPolicy::place).or(named.map(ContextPolicy::place));
@@ -95,6 +98,7 @@ fn context(policy: &Policy, xid: Xid, rules: &ContextRules) -> ContextAnswer {
         proc_lock: flag_names(rules.flags).iter().any(|name| name == "proc_lock"),
         records_per_second: rules.records_per_second,
         record_burst: rules.record_burst,
+        network: named.and_then(|context| NetworkAnswer::of(context, entries)),
         description: description.map(str::to_owned),
         defined_at: place.map(PlaceAnswer::of),
         place: place.map(Place::to_string).unwrap_or_default(),
@@ -113,7 +117,7 @@ fn rule_text(line: &RuleLine) -> String {
 fn groups(policy: &Policy, entries: &MapEntries) -> Vec<Group> {
     let attached = entries.needed_hooks();
     let mut groups: Vec<Group> = Vec::new();
-    for need in [Need::Always, Need::HostTree, Need::HostProc] {
+    for need in [Need::Always, Need::HostTreeOrNetwork, Need::HostTree, Need::HostProc, Need::Network] {
         let hooks: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
         let is_attached = hooks.iter().all(|hook| attached.contains(hook));
         let title = match cause(policy, entries, need) {
@@ -156,6 +160,9 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
             context.description.as_deref().unwrap_or_default(),
         );
         writeln!(out, "{}", line.trim_end())?;
+        if let Some(network) = &context.network {
+            write_wrapped(out, "       ", &network.line)?;
+        }
     }
     for group in &answer.groups {
         writeln!(out, "\n{} of {} hooks {}:", group.names.len(), Hook::COUNT, group.title)?;

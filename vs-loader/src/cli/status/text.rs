@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::Answer;
+use super::{Answer, addresses};
 
 pub(super) fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     for alarm in &answer.alarms {
@@ -19,7 +19,8 @@ pub(super) fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     let attached = needed.clone().filter(|hook| hook.state == "attached").count();
     writeln!(out, "epoch {}, {attached} of {} needed programs attached", answer.epoch, needed.count())?;
     hooks(answer, out)?;
-    contexts(answer, out)
+    contexts(answer, out)?;
+    addresses::print(&answer.addresses, out)
 }
 
 fn hooks(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {

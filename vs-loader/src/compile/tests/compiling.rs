@@ -50,13 +50,13 @@ fn who_keeps_number_and_name_keeps_the_generation() {
 fn a_generation_is_never_given_twice_whatever_counter_comes_in() {
     let known = BTreeMap::from([(Xid(100), rules("a", 50))]);
     for (counter, expected) in [(0, 51), (1, 51), (51, 51), (70, 70)] {
-        let known = Known { rows: &known, next_generation: Generation(counter) };
+        let known = Known { rows: &known, networks: &Networks::new(), next_generation: Generation(counter) };
         let entries = compile(&policy("[context.b]\nxid = 101\n"), &known).unwrap();
         assert_eq!(entries.rows()[&Xid(101)].generation, Generation(expected));
         assert_eq!(entries.next_generation(), Generation(expected + 1));
     }
     let known = BTreeMap::from([(Xid(100), rules("a", u64::MAX))]);
-    let known = Known { rows: &known, next_generation: Generation(1) };
+    let known = Known { rows: &known, networks: &Networks::new(), next_generation: Generation(1) };
     assert_eq!(compile(&policy("[spectator]\n"), &known), Err(CompileError::NoGeneration));
 }
 
@@ -69,7 +69,7 @@ fn dynamic_contexts_are_carried_over_and_others_are_not() {
     };
     let orphan = ContextRules { flags: context_flag::ORPHAN, ..rules("gone", 8) };
     let rows = BTreeMap::from([(Xid(100), orphan), (Xid(49_152), dynamic)]);
-    let known = Known { rows: &rows, next_generation: Generation(10) };
+    let known = Known { rows: &rows, networks: &Networks::new(), next_generation: Generation(10) };
     let without_lock = compile(&policy("[context.web]\nxid = 101\n"), &known).unwrap();
     assert_eq!(
         without_lock.to_string(),
@@ -87,7 +87,7 @@ fn a_name_is_one_context() {
     let rows: BTreeMap<_, _> = [("web", 49_152), ("db", 49_153), ("x", 49_154)]
         .map(|(name, xid)| (Xid(xid), ContextRules { flags: context_flag::DYNAMIC, ..rules(name, 1) }))
         .into();
-    let known = Known { rows: &rows, next_generation: Generation(10) };
+    let known = Known { rows: &rows, networks: &Networks::new(), next_generation: Generation(10) };
     let error = compile(&policy("[context.web]\nxid = 100\n[context.db]\nxid = 101\n"), &known).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -105,12 +105,12 @@ fn there_are_no_more_rows_than_the_maps_hold() {
             (Xid(49_152 + n), ContextRules { flags: context_flag::DYNAMIC, ..rules(&format!("d{n}"), 1) })
         })
         .collect();
-    let known = Known { rows: &rows, next_generation: Generation(10) };
+    let known = Known { rows: &rows, networks: &Networks::new(), next_generation: Generation(10) };
     assert_eq!(compile(&policy("[spectator]\n"), &known), Err(CompileError::TooManyContexts(4097)));
 }
 
-/// The hooks that rows need, by kind: always, in the host's tree, in the host's procfs.
-fn needs(text: &str) -> (bool, bool, bool) {
+/// The hooks that rows need, by kind: always, in the host's tree, in the host's procfs, for addresses.
+fn needs(text: &str) -> (bool, bool, bool, bool) {
     let hooks = entries(text).needed_hooks();
     let has = |need| {
         let all: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
@@ -118,19 +118,20 @@ fn needs(text: &str) -> (bool, bool, bool) {
         assert!(attached == 0 || attached == all.len(), "hooks of a kind come together");
         attached != 0
     };
-    (has(Need::Always), has(Need::HostTree), has(Need::HostProc))
+    (has(Need::Always), has(Need::HostTree), has(Need::HostProc), has(Need::Network))
 }
 
 #[test]
 fn hooks_are_attached_for_those_who_need_them() {
     let web = "[context.web]\nxid = 100\n";
-    assert_eq!(needs(web), (true, false, false));
-    assert_eq!(needs(&format!("{web}proc = \"hidepid\"\n")), (true, false, false));
-    assert_eq!(needs(&format!("{web}proc = \"plain\"\n")), (true, true, true));
-    assert_eq!(needs("[spectator]\n"), (true, true, false));
-    assert_eq!(needs(&format!("[spectator]\n{web}")), (true, true, false));
-    assert_eq!(needs(&format!("[host]\nproc_lock = true\n{web}")), (true, true, true));
-    assert_eq!(needs(&format!("[host]\nproc_lock = false\n{web}")), (true, false, false));
+    assert_eq!(needs(web), (true, false, false, false));
+    assert_eq!(needs(&format!("{web}proc = \"hidepid\"\n")), (true, false, false, false));
+    assert_eq!(needs(&format!("{web}proc = \"plain\"\n")), (true, true, true, false));
+    assert_eq!(needs("[spectator]\n"), (true, true, false, false));
+    assert_eq!(needs(&format!("[spectator]\n{web}")), (true, true, false, false));
+    assert_eq!(needs(&format!("[host]\nproc_lock = true\n{web}")), (true, true, true, false));
+    assert_eq!(needs(&format!("[host]\nproc_lock = false\n{web}")), (true, false, false, false));
+    assert_eq!(needs(&format!("{web}addresses = []\n")), (true, false, false, true));
     let unheard_of = BTreeMap::from([(Xid(100), ContextRules { proc_mode: 9, ..rules("a", 1) })]);
     assert_eq!(needed_hooks(&unheard_of), Hook::ALL);
     let always: Vec<_> = Hook::ALL.iter().copied().filter(|hook| hook.info().need == Need::Always).collect();

@@ -12,6 +12,9 @@ use crate::policy::{Policy, PolicySource, pad, parse};
 mod changes;
 mod compiling;
 mod explaining;
+mod explaining_addresses;
+mod networks;
+mod prefixes;
 mod reloading;
 
 /// A policy of one file.
@@ -26,7 +29,7 @@ fn entries(text: &str) -> MapEntries {
 
 /// What a policy comes to after another one.
 fn after(old: &MapEntries, text: &str) -> MapEntries {
-    let known = Known { rows: old.rows(), next_generation: old.next_generation() };
+    let known = Known { rows: old.rows(), networks: old.networks(), next_generation: old.next_generation() };
     compile(&policy(text), &known).unwrap()
 }
 
@@ -44,15 +47,18 @@ fn rules(name: &str, generation: u64) -> ContextRules {
     }
 }
 
-/// A context of a policy as the properties need it: few names and numbers, so that policies meet.
-type Wanted = BTreeMap<u8, (u8, bool, u8, u16)>;
+/// A context of a policy as the properties need it: few names, numbers and addresses, so that policies meet. The last one: 0 for none, or
+/// the address.
+type Wanted = BTreeMap<u8, (u8, bool, u8, u16, u8)>;
 
 /// Contexts by their names' number, each with an xid that no other has.
 fn wanted() -> impl Strategy<Value = Wanted> {
-    proptest::collection::btree_map(0u8..6, (0u8..8, any::<bool>(), 0u8..3, 1u16..5), 1..6).prop_map(
+    proptest::collection::btree_map(0u8..6, (0u8..8, any::<bool>(), 0u8..3, 1u16..5, 0u8..4), 1..6).prop_map(
         |mut all| {
             let mut taken = std::collections::BTreeSet::new();
             all.retain(|_, (xid, ..)| taken.insert(*xid));
+            let mut taken = std::collections::BTreeSet::new();
+            all.retain(|_, (.., address)| *address == 0 || taken.insert(*address));
             all
         },
     )
@@ -65,12 +71,14 @@ fn live() -> impl Strategy<Value = BTreeMap<Xid, usize>> {
 
 /// The tables of these contexts.
 fn tables(wanted: &Wanted) -> Vec<String> {
-    let table = |(name, (xid, is_observe, proc, rate)): (&u8, &(u8, bool, u8, u16))| {
+    let table = |(name, (xid, is_observe, proc, rate, address)): (&u8, &(u8, bool, u8, u16, u8))| {
         let mode = if *is_observe { "observe" } else { "enforce" };
         let proc = ["pidns", "hidepid", "plain"][usize::from(*proc)];
         let xid = 100 + u32::from(*xid);
+        let addresses =
+            if *address == 0 { String::new() } else { format!("addresses = [\"192.0.2.{address}\"]\n") };
         format!(
-            "[context.c{name}]\nxid = {xid}\nmode = \"{mode}\"\nproc = \"{proc}\"\nrecords_per_second = {rate}\n"
+            "[context.c{name}]\nxid = {xid}\nmode = \"{mode}\"\nproc = \"{proc}\"\nrecords_per_second = {rate}\n{addresses}"
         )
     };
     wanted.iter().map(table).collect()

@@ -15,7 +15,7 @@ fn reload(new: &str, live: &[u32]) -> (Vec<String>, Result<String, String>) {
     let old = entries(OLD);
     let new = after(&old, new);
     let conflicts = reload_conflicts(old.rows(), new.rows(), &alive(live));
-    let kept = keep_orphans(&new, old.rows(), &conflicts);
+    let kept = keep_orphans(&new, old.epoch_rows(), &conflicts);
     let shown = conflicts.iter().map(ToString::to_string).collect();
     (shown, kept.map(|entries| entries.to_string()).map_err(|error| error.to_string()))
 }
@@ -126,7 +126,7 @@ fn the_next_load_of_the_old_policy_takes_orphans_back() {
     let new = after(&old, "[spectator]\n[context.web]\nxid = 100\n");
     let live = alive(&[101]);
     let conflicts = reload_conflicts(old.rows(), new.rows(), &live);
-    let kept = keep_orphans(&new, old.rows(), &conflicts).unwrap();
+    let kept = keep_orphans(&new, old.epoch_rows(), &conflicts).unwrap();
     assert_eq!(kept.rows()[&Xid(101)].flags, context_flag::ORPHAN);
     let again = after(&kept, OLD);
     assert_eq!(reload_conflicts(kept.rows(), again.rows(), &live), []);
@@ -152,7 +152,7 @@ proptest! {
         for conflict in &conflicts {
             prop_assert!(live[&conflict.context.xid] > 0);
         }
-        match keep_orphans(&new, old.rows(), &conflicts) {
+        match keep_orphans(&new, old.epoch_rows(), &conflicts) {
             Ok(kept) => {
                 prop_assert_eq!(reload_conflicts(old.rows(), kept.rows(), &live), []);
                 for (xid, _) in live.iter().filter(|(_, count)| **count > 0) {
@@ -160,6 +160,7 @@ proptest! {
                         let now = &kept.rows()[xid];
                         prop_assert_eq!((now.generation, now.name), (before.generation, before.name));
                         prop_assert_eq!(now.proc_mode, before.proc_mode);
+                        prop_assert_eq!(now.residence(*xid), before.residence(*xid));
                     }
                 }
                 let names: std::collections::BTreeSet<_> = kept.rows().values().map(|rules| rules.name).collect();
@@ -171,6 +172,9 @@ proptest! {
             Err(KeepError::Uncured(uncured)) => {
                 prop_assert!(!uncured.is_empty());
                 prop_assert!(uncured.iter().all(|conflict| conflicts.contains(conflict)));
+            }
+            Err(KeepError::Compile(CompileError::AddressesTaken(taken))) => {
+                prop_assert!(taken.iter().all(|taken| !taken.is_dynamic && live.contains_key(&taken.by.xid)));
             }
             Err(error) => prop_assert!(false, "{error}"),
         }
@@ -184,7 +188,8 @@ proptest! {
         let is_harmed = |xid: &Xid| match (old.rows().get(xid), new.rows().get(xid)) {
             (None, after) => after.is_some(),
             (Some(before), Some(after)) => {
-                (before.generation, before.name, before.proc_mode) != (after.generation, after.name, after.proc_mode)
+                (before.generation, before.name, before.proc_mode, before.residence(*xid))
+                    != (after.generation, after.name, after.proc_mode, after.residence(*xid))
             }
             (Some(_), None) => true,
         };

@@ -108,6 +108,7 @@ fn rules(name: &str, mode: Mode) -> ContextRules {
 fn wanted(rows: &[(u32, &str, Mode)], hooks: &[Hook]) -> Wanted {
     Wanted {
         rows: rows.iter().map(|(xid, name, mode)| (Xid(*xid), rules(name, *mode))).collect(),
+        networks: BTreeMap::new(),
         hooks: hooks.to_vec(),
         info: EpochInfo {
             loaded_at: 1,

@@ -6,7 +6,9 @@ use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::*;
 
+mod network;
 mod wrong;
+mod wrong_network;
 
 fn sources(files: &[(&str, &str)]) -> Vec<PolicySource> {
     files.iter().map(|(name, text)| PolicySource::new(*name, *text)).collect()
@@ -291,4 +293,9 @@ const PIECES: &[&str] = &[
     "\\",
     "1979-05-27T07:32:00Z\n",
     "nan\n",
+    "addresses = [\"192.0.2.10\", \"2001:db8::/64\"]\n",
+    "addresses = [",
+    "primary = \"192.0.2.10\"\n",
+    "loopback = \"none\"\n",
+    "multicast = true\n",
 ];

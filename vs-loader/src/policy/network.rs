@@ -1,0 +1,97 @@
+//! What policy says of one context's addresses.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::model::Rule;
+use super::place::{Located, Place};
+use super::prefix::Prefix;
+
+/// What 127.0.0.0/8 and `::1` are to a context.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loopback {
+    /// Its own: nobody else answers or listens there.
+    Private,
+    /// The host's.
+    Shared,
+    /// Not there.
+    None,
+}
+
+impl Loopback {
+    /// The word in policy and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Shared => "shared",
+            Self::None => "none",
+        }
+    }
+}
+
+/// The addresses of a context, and what it may do beyond them. A context without this uses the host's network.
+///
+/// No address is another context's, each primary address is one of the context's, and a family has one if any address is of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkPolicy {
+    pub(super) place: Place,
+    pub(super) addresses: Vec<Rule<Prefix>>,
+    pub(super) primary4: Option<Rule<Ipv4Addr>>,
+    pub(super) primary6: Option<Rule<Ipv6Addr>>,
+    pub(super) loopback: Rule<Loopback>,
+    pub(super) multicast: Rule<bool>,
+    pub(super) broadcast: Rule<bool>,
+    pub(super) show_any: Rule<bool>,
+    pub(super) assign: Option<Located<String>>,
+}
+
+impl NetworkPolicy {
+    /// Entries of `addresses`.
+    pub const MAX_ADDRESSES: usize = 64;
+    /// Bytes of an interface's name: one less than `IFNAMSIZ`.
+    pub const INTERFACE_SIZE: usize = 15;
+
+    /// Where `addresses` is.
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Its addresses and prefixes, in the order written; none: it has its loopback only.
+    pub fn addresses(&self) -> &[Rule<Prefix>] {
+        &self.addresses
+    }
+
+    /// What ANY is in IPv4, and the source of what goes out; `None`: it has no address of IPv4.
+    pub const fn primary4(&self) -> Option<&Rule<Ipv4Addr>> {
+        self.primary4.as_ref()
+    }
+
+    /// The same in IPv6.
+    pub const fn primary6(&self) -> Option<&Rule<Ipv6Addr>> {
+        self.primary6.as_ref()
+    }
+
+    /// What loopback is to it.
+    pub const fn loopback(&self) -> &Rule<Loopback> {
+        &self.loopback
+    }
+
+    /// Whether it may join groups and send to them.
+    pub const fn multicast(&self) -> &Rule<bool> {
+        &self.multicast
+    }
+
+    /// Whether it may send to all of a network at once.
+    pub const fn broadcast(&self) -> &Rule<bool> {
+        &self.broadcast
+    }
+
+    /// Whether a socket bound to ANY is shown ANY and not the primary address.
+    pub const fn show_any(&self) -> &Rule<bool> {
+        &self.show_any
+    }
+
+    /// The interface that gets those of its addresses that the machine lacks, and where that is given; `None`: it must have them.
+    pub fn assign(&self) -> Option<(&str, &Place)> {
+        self.assign.as_ref().map(|interface| (interface.value.as_str(), &interface.place))
+    }
+}
