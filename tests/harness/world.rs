@@ -106,7 +106,10 @@ const ADDRESSES: [&str; 9] = [
 ];
 
 /// Gives the machine its addresses, once.
-fn give_addresses() -> Result<()> {
+///
+/// # Errors
+/// `ip` fails: it has them already.
+pub fn give_addresses() -> Result<()> {
     for address in ADDRESSES {
         let family = if address.contains(':') { "-6" } else { "-4" };
         let status = Command::new("ip").args([family, "addr", "add", address, "dev", "lo"]).status()?;

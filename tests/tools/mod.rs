@@ -1,7 +1,9 @@
 //! Debian's own tools inside of contexts: ps, top, pgrep, pidof, pstree, fuser, pkill, killall and kill behave as on a machine that has no
-//! other processes. Run by `vs-guarantees --debian`, in a machine with a Debian in it.
+//! other processes; and its servers, as on a machine with addresses of its own. Run by `vs-guarantees --debian`, in a machine with a Debian
+//! in it.
 
 mod reach;
+mod servers;
 mod sight;
 mod sleeper;
 
@@ -10,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use vs_tests::report::Checks;
-use vs_tests::world::{INHABITANTS, POLICY, Proc, policy, vs_ok};
+use vs_tests::world::{INHABITANTS, POLICY, Proc, give_addresses, policy, vs_ok};
 
 pub(crate) use self::sleeper::Sleepers;
 
@@ -21,16 +23,18 @@ pub(crate) struct Test {
 }
 
 /// In this order: the later ones end sleepers.
-pub(crate) const TESTS: [Test; 3] = [
+pub(crate) const TESTS: [Test; 4] = [
     Test { name: "tools: what they see", run: sight::run },
     Test { name: "tools: what they reach", run: reach::run },
     Test { name: "tools: all that can be reached", run: reach::all },
+    Test { name: "tools: servers with addresses", run: servers::run },
 ];
 
 /// Loads the suite's policy, and has two processes sleep in every context, one of root's and one of nobody's.
 pub(crate) fn begin() -> Result<Sleepers> {
     // Numbers of the host's that no PID namespace comes near.
     std::fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
+    give_addresses()?;
     std::fs::write(POLICY, policy("enforce"))?;
     vs_ok(&["load", POLICY])?;
     Sleepers::lie_down()

@@ -16,7 +16,7 @@ use crate::vm::image::Image;
 
 /// What is in it beside Debian's required packages. `usr-is-merged` keeps the one out that would merge, which needs Perl;
 /// `gdb-minimal` is a gdb without an interpreter in it, a third of the size.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 14] = [
     "usr-is-merged",
     "procps",
     "psmisc",
@@ -27,6 +27,8 @@ const PACKAGES: [&str; 12] = [
     "python3-minimal",
     "nginx-light",
     "redis-server",
+    "dnsmasq-base",
+    "curl",
     "libcap2-bin",
     "systemd",
 ];
