@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: README's first command. The tour of `tour.sh`, with nginx, procps, strace and gdb of Debian, on the newest stock
-//! kernel.
+//! `cargo xtask demo`: README's first command. The tour of `tour.sh`, with nginx, curl, procps, strace and gdb of Debian, on the newest
+//! stock kernel.
 
 use std::fs;
 use std::io::{self, Write};

@@ -19,13 +19,13 @@ check() { if eval "$2"; then holds "$1"; else breaks "$1 ($2)"; fi; }
 says() { check "$1" "grep -qE -- '$2' <<<\"\$output\""; }
 says_not() { check "$1" "! grep -qE -- '$2' <<<\"\$output\""; }
 # The first line that the web server answers.
-ask() { exec 3<>/dev/tcp/127.0.0.1/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3 | tr -d '\r'; exec 3>&-; }
+ask() { exec 3<>/dev/tcp/192.0.2.10/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3 | tr -d '\r'; exec 3>&-; }
 
 title "A stock kernel: $(uname -r)"
 run vs doctor
 check "the kernel can enforce" '[ $status -eq 0 ] || [ $status -eq 14 ]'
 
-title "Two contexts and a spectator"
+title "Three contexts and a spectator"
 run cat /etc/vs/demo.toml
 run vs load /etc/vs/demo.toml
 check "the policy is in force" '[ $status -eq 0 ]'
@@ -40,7 +40,26 @@ nginx=$(pgrep -o nginx)
 output=$(ask)
 says "it serves: $output" '^HTTP/1.1 200'
 
-title "A root shell in the other context"
+title "Another in the next context: the same port, at an address and on a loopback of its own"
+run vs run --context blog -- nginx
+check "it starts with the same configuration" '[ $status -eq 0 ]'
+fetch=(curl -sS -o /dev/null -w '%{http_code}')
+for context in web blog; do
+    run vs run --context "$context" -- "${fetch[@]}" http://127.0.0.1/
+    says "$context has its own 127.0.0.1" '^200'
+done
+run "${fetch[@]}" http://192.0.2.20/
+says "from outside it has its address" '^200'
+run "${fetch[@]}" http://127.0.0.1/
+says "nobody is on the loopback of the host" 'connect'
+run vs run --context blog -- nginx -s stop
+for _ in {1..50}; do vs ps | grep -q 'blog.*nginx' || break; sleep 0.1; done
+run vs run --context blog -- "${fetch[@]}" http://127.0.0.1/
+says "once it has ended, nobody is on that of its context" 'connect'
+output=$(ask)
+says "the first serves: $output" '^HTTP/1.1 200'
+
+title "A root shell in the third context"
 run vs run --context shell -- ps -ef
 says_not "ps does not show nginx" 'nginx'
 says_not "nor the host's processes" 'sleep 1000'
