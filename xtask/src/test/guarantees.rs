@@ -20,7 +20,7 @@ const SUITE: &str = "vs-guarantees";
 const SERVICE: &str = include_str!("service.sh");
 
 /// For one kernel. The suite takes a minute or two of it.
-const TIMEOUT: Duration = Duration::from_mins(15);
+const TIMEOUT: Duration = Duration::from_mins(20);
 
 /// The suite starts many processes, and servers in memory.
 const MEMORY_MIB: u32 = 2048;
