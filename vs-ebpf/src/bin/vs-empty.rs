@@ -1,17 +1,24 @@
 //! For `cargo xtask bench` only: on every hook of `vs_common::hook` a program that lets everything pass.
 //!
-//! What a system call costs more with these attached is what any program on the hook costs, whatever it does: the trampoline. The
-//! benchmark compares the programs of the object with them.
+//! What a system call costs more with these attached is what any program on the hook costs, whatever it does: the trampoline, or what the
+//! kernel makes ready for programs at sockets. The benchmark compares the programs of the object with them.
 #![no_std]
 #![no_main]
 
-use aya_ebpf::macros::lsm;
-use aya_ebpf::programs::LsmContext;
+use aya_ebpf::macros::{cgroup_sock_addr, lsm, sk_lookup, sock_ops};
+use aya_ebpf::programs::{LsmContext, SkLookupContext, SockAddrContext, SockOpsContext};
 
 use vs_common::hook::Hook;
 
+/// What lets a call with a socket address pass, `SK_PASS`, and what any of events returns.
+const PASS: u32 = 1;
+
 macro_rules! empty_programs {
-    ($($hook:ident $name:tt)*) => {
+    (
+        hooks { $($hook:ident $name:tt)* }
+        addresses { $($address:ident $address_name:tt)* }
+        others { $($other:tt)* }
+    ) => {
         $(
             #[lsm(hook = $name)]
             fn $hook(_ctx: LsmContext) -> i32 {
@@ -19,47 +26,87 @@ macro_rules! empty_programs {
             }
         )*
 
-        const NAMES: &[&str] = &[$($name,)*];
+        $(
+            #[cgroup_sock_addr($address)]
+            fn $address(_ctx: SockAddrContext) -> i32 {
+                PASS as i32
+            }
+        )*
+
+        const NAMES: &[&str] = &[$($name,)* $($address_name,)* $($other,)*];
         $(const _: () = assert!(is_equal(stringify!($hook), $name));)*
+        $(const _: () = assert!(is_equal(stringify!($address), $address_name));)*
     };
 }
 
 empty_programs! {
-    task_alloc "task_alloc"
-    bprm_committed_creds "bprm_committed_creds"
-    task_kill "task_kill"
-    ptrace_access_check "ptrace_access_check"
-    ptrace_traceme "ptrace_traceme"
-    task_getpgid "task_getpgid"
-    task_getsid "task_getsid"
-    task_getscheduler "task_getscheduler"
-    task_setscheduler "task_setscheduler"
-    task_setnice "task_setnice"
-    task_getioprio "task_getioprio"
-    task_setioprio "task_setioprio"
-    task_movememory "task_movememory"
-    task_setrlimit "task_setrlimit"
-    file_fcntl "file_fcntl"
-    file_ioctl "file_ioctl"
-    file_ioctl_compat "file_ioctl_compat"
-    file_set_fowner "file_set_fowner"
-    file_send_sigiotask "file_send_sigiotask"
-    bpf "bpf"
-    capable "capable"
-    userns_create "userns_create"
-    sb_mount "sb_mount"
-    kernel_module_request "kernel_module_request"
-    file_open "file_open"
-    inode_unlink "inode_unlink"
-    inode_rmdir "inode_rmdir"
-    inode_rename "inode_rename"
-    inode_mkdir "inode_mkdir"
-    inode_symlink "inode_symlink"
-    inode_link "inode_link"
-    inode_setattr "inode_setattr"
-    task_to_inode "task_to_inode"
-    inode_getattr "inode_getattr"
-    inode_readlink "inode_readlink"
+    hooks {
+        task_alloc "task_alloc"
+        bprm_committed_creds "bprm_committed_creds"
+        task_kill "task_kill"
+        ptrace_access_check "ptrace_access_check"
+        ptrace_traceme "ptrace_traceme"
+        task_getpgid "task_getpgid"
+        task_getsid "task_getsid"
+        task_getscheduler "task_getscheduler"
+        task_setscheduler "task_setscheduler"
+        task_setnice "task_setnice"
+        task_getioprio "task_getioprio"
+        task_setioprio "task_setioprio"
+        task_movememory "task_movememory"
+        task_setrlimit "task_setrlimit"
+        file_fcntl "file_fcntl"
+        file_ioctl "file_ioctl"
+        file_ioctl_compat "file_ioctl_compat"
+        file_set_fowner "file_set_fowner"
+        file_send_sigiotask "file_send_sigiotask"
+        bpf "bpf"
+        capable "capable"
+        userns_create "userns_create"
+        sb_mount "sb_mount"
+        kernel_module_request "kernel_module_request"
+        file_open "file_open"
+        inode_unlink "inode_unlink"
+        inode_rmdir "inode_rmdir"
+        inode_rename "inode_rename"
+        inode_mkdir "inode_mkdir"
+        inode_symlink "inode_symlink"
+        inode_link "inode_link"
+        inode_setattr "inode_setattr"
+        task_to_inode "task_to_inode"
+        inode_getattr "inode_getattr"
+        inode_readlink "inode_readlink"
+        socket_create "socket_create"
+        socket_post_create "socket_post_create"
+        socket_listen "socket_listen"
+        socket_setsockopt "socket_setsockopt"
+        netlink_send "netlink_send"
+    }
+    addresses {
+        bind4 "bind4"
+        bind6 "bind6"
+        connect4 "connect4"
+        connect6 "connect6"
+        sendmsg4 "sendmsg4"
+        sendmsg6 "sendmsg6"
+        recvmsg4 "recvmsg4"
+        recvmsg6 "recvmsg6"
+        getpeername4 "getpeername4"
+        getpeername6 "getpeername6"
+        getsockname4 "getsockname4"
+        getsockname6 "getsockname6"
+    }
+    others { "listen_event" "socket_lookup" }
+}
+
+#[sock_ops]
+fn listen_event(_ctx: SockOpsContext) -> u32 {
+    PASS
+}
+
+#[sk_lookup]
+fn socket_lookup(_ctx: SkLookupContext) -> u32 {
+    PASS
 }
 
 // The list above is the table's, in its order: a hook that is added there fails the build here.
