@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use vs_loader::cli::exit_code;
 use vs_loader::kernel::lsm_list;
 
+use crate::network;
+use crate::policy::Policy;
 use crate::worker::{self, Worker};
 
 /// Why nothing can be measured here, and the exit code that says so: that of `vs` for the same reason.
@@ -74,12 +76,10 @@ pub(crate) struct Enforcement {
 }
 
 impl Enforcement {
-    /// Puts a policy in force whose context sees processes like this, in the word of policy.
-    pub(crate) fn load(proc_mode: &str) -> Result<Self> {
-        let context = format!("bench-{proc_mode}");
-        let policy = format!("[context.{context}]\nxid = 2\nproc = \"{proc_mode}\"\n");
-        succeed(&["load", "-"], &policy)?;
-        Ok(Self { context, is_in_force: true })
+    /// Puts a policy in force.
+    pub(crate) fn load(policy: Policy) -> Result<Self> {
+        succeed(&["load", "-"], &policy.text())?;
+        Ok(Self { context: policy.context(), is_in_force: true })
     }
 
     /// Starts a worker in the context.
@@ -88,7 +88,8 @@ impl Enforcement {
         command
             .args(["run", "--context", &self.context, "--"])
             .arg(beside_this("vs-bench")?)
-            .arg(worker::ARGUMENT);
+            .arg(worker::ARGUMENT)
+            .arg(network::GUEST.to_string());
         Worker::start(command, true)
     }
 

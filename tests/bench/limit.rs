@@ -1,7 +1,7 @@
 //! What is promised: the most a crossing may cost. In instructions, of which there is no promise in nanoseconds.
 
-use serde::Serialize;
-use vs_common::hook::Hook;
+use serde::{Deserialize, Serialize};
+use vs_common::hook::{Hook, Need};
 
 use crate::clock::Unit;
 use crate::measure::{Crossings, Row, Run};
@@ -12,6 +12,33 @@ const HOST_ABOVE_EMPTY: f64 = 25.0;
 const GUEST_IN_ALL: f64 = 320.0;
 /// How much two runs of the same may differ without telling anything: this part, and a single instruction.
 const NOISE: f64 = 0.001;
+
+/// A promise of what a call takes in all, by what it takes bare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ratio {
+    /// What is sent and received between sockets that are connected.
+    Established,
+    /// A connection, from the first packet to the last.
+    Connection,
+}
+
+impl Ratio {
+    /// The most that host or guest may pay above bare, in percent.
+    const fn limit(self) -> f64 {
+        match self {
+            Self::Established => 0.2,
+            Self::Connection => 5.0,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Established => "sending and receiving on connected sockets",
+            Self::Connection => "a connection",
+        }
+    }
+}
 
 /// How a promise is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +60,8 @@ enum Work {
     LooksUp,
     /// Keeps or finds what somebody set up earlier: a child's tag, the tag of a `/proc/PID` inode, the owner of a file.
     Keeps,
+    /// Looks up, keeps or changes addresses of sockets.
+    Addresses,
 }
 
 const fn work(hook: Hook) -> Work {
@@ -42,6 +71,7 @@ const fn work(hook: Hook) -> Work {
         | Hook::TaskToInode
         | Hook::FileSetFowner
         | Hook::FileSendSigiotask => Work::Keeps,
+        _ if matches!(hook.info().need, Need::Network) => Work::Addresses,
         _ => Work::LooksUp,
     }
 }
@@ -65,18 +95,24 @@ impl Row {
         (is_steady && count > 0).then(|| (self.host.usual - self.empty.usual) / count as f64)
     }
 
-    /// What one crossing costs a guest in all; none: it crosses nothing, is denied, or has something kept.
+    /// What one crossing costs a guest in all; none: it crosses nothing, is denied, has something kept, or is about addresses.
     #[expect(clippy::cast_precision_loss, reason = "a handful of hooks")]
     pub(crate) fn guest_in_all(&self) -> Option<f64> {
-        let is_look_up = !crosses(&self.guest_crossings, |hook| work(hook) == Work::Keeps);
+        let is_look_up = !crosses(&self.guest_crossings, |hook| work(hook) != Work::LooksUp);
         let count = self.guest_count();
         (is_look_up && !self.is_denied && count > 0)
             .then(|| (self.guest.usual - self.bare.usual) / count as f64)
     }
 
-    /// What it costs the host more than nothing attached, if it crosses no hook.
+    /// What it costs the host more than nothing attached, if it crosses no hook and has no other promise.
     fn host_without_hooks(&self) -> Option<f64> {
-        (self.host_count() == 0).then_some(self.host.usual - self.bare.usual)
+        (self.host_count() == 0 && self.ratio.is_none()).then_some(self.host.usual - self.bare.usual)
+    }
+
+    /// What it costs the host or a guest more than nothing attached, whichever more, in percent, if that is promised so.
+    fn above_bare(&self, ratio: Ratio) -> Option<f64> {
+        let most = self.host.usual.max(self.guest.usual);
+        (self.ratio == Some(ratio)).then_some(100.0 * (most - self.bare.usual) / self.bare.usual)
     }
 }
 
@@ -89,6 +125,11 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
     if run.unit != Unit::Instructions {
         return Vec::new();
     }
+    let at_most = |ratio: Ratio| {
+        let limit = ratio.limit();
+        let promise = format!("host and guest: {} takes at most {limit} % more than bare", ratio.words());
+        worst(run, &promise, |row| row.above_bare(ratio), |figure, _| figure <= limit)
+    };
     let look_up = |row: &Row| (row.guest_in_all().is_some() || row.is_denied).then(|| row.host_above_empty());
     [
         worst(
@@ -109,6 +150,8 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
             Row::host_without_hooks,
             |figure, row| figure <= NOISE * row.bare.usual + 1.0,
         ),
+        at_most(Ratio::Established),
+        at_most(Ratio::Connection),
     ]
     .into_iter()
     .flatten()
@@ -130,7 +173,7 @@ fn worst(
     })?;
     Some(Check {
         promise: promise.to_owned(),
-        worst_row: format!("{}, {}", row.name, scenario.proc_mode),
+        worst_row: format!("{}, {}", row.name, scenario.policy.name()),
         figure: *worst,
         holds: figures.iter().all(|(_, row, figure)| holds(*figure, row)),
     })
@@ -176,6 +219,21 @@ mod tests {
         let mut denied = row("bpf", &["bpf"], [1000.0, 1180.0, 1200.0, 9000.0]);
         denied.is_denied = true;
         assert_eq!((denied.host_above_empty(), denied.guest_in_all()), (Some(20.0), None));
+    }
+
+    #[test]
+    fn what_is_promised_by_the_bare_call_holds_for_host_and_guest() {
+        let mut sent = row("send", &[], [1000.0, 1000.0, 1002.0, 1002.0]);
+        sent.ratio = Some(Ratio::Established);
+        let mut connected = row("connect", &["connect4"], [1000.0, 1100.0, 1050.0, 1050.0]);
+        connected.ratio = Some(Ratio::Connection);
+        assert_eq!(holds(&run(vec![sent.clone(), connected.clone()])), [true, true]);
+        let mut slow_host = sent.clone();
+        slow_host.host.usual += 1.0;
+        assert_eq!(holds(&run(vec![slow_host, connected.clone()])), [false, true]);
+        let mut slow_guest = connected;
+        slow_guest.guest.usual += 1.0;
+        assert_eq!(holds(&run(vec![sent, slow_guest])), [true, false]);
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! | module        | job                                                             |
 //! |---------------|-----------------------------------------------------------------|
 //! | `operation`   | the rows: system calls, and what they answer                     |
+//! | `network`     | those on sockets                                                 |
 //! | `worker`      | the process that does them, in a context or not                  |
 //! | `partner`     | the process that is acted upon                                   |
 //! | `clock`       | whether the clock counts what the figures claim                  |
 //! | `program_set` | empty programs, and how often each hook was crossed              |
-//! | `enforcement` | a policy in force, by `vs` itself                                |
+//! | `policy`      | the policies that are measured under                             |
+//! | `enforcement` | one of them in force, by `vs` itself                             |
 //! | `measure`     | one run                                                          |
 //! | `limit`       | what issue and README promise                                    |
 //! | `report`      | several runs: the figures, how far they differ, JSON             |
@@ -23,8 +25,10 @@ mod figure;
 mod limit;
 mod markdown;
 mod measure;
+mod network;
 mod operation;
 mod partner;
+mod policy;
 mod program;
 mod program_set;
 mod report;
@@ -33,6 +37,7 @@ mod worker;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +46,7 @@ use clap::{Parser, Subcommand};
 
 use crate::clock::Unit;
 use crate::enforcement::Refused;
+use crate::policy::Policy;
 use crate::report::{Origin, Report};
 
 /// What the programs cost.
@@ -64,6 +70,9 @@ enum Task {
         /// What the clock counts.
         #[arg(long, value_enum, default_value_t = Unit::Nanoseconds)]
         unit: Unit,
+        /// Under this policy only, instead of under each in turn.
+        #[arg(long, value_enum)]
+        only: Option<Policy>,
     },
     /// Print the table of several runs on the same machine.
     Report {
@@ -78,7 +87,10 @@ enum Task {
     },
     /// Do operations on request.
     #[command(hide = true, name = worker::ARGUMENT)]
-    Worker,
+    Worker {
+        /// Where sockets are bound and connected to.
+        address: Ipv4Addr,
+    },
     /// Be acted upon.
     #[command(hide = true, name = partner::ARGUMENT)]
     Partner,
@@ -96,8 +108,8 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Measure { empty, unit } => {
-            let run = measure::measure(unit, &empty)?;
+        Task::Measure { empty, unit, only } => {
+            let run = measure::measure(unit, &empty, only)?;
             let mut stdout = io::stdout().lock();
             serde_json::to_writer(&mut stdout, &run)?;
             writeln!(stdout).context("printing the run")
@@ -111,7 +123,7 @@ fn run(task: Task) -> Result<()> {
             let text = if json { serde_json::to_string_pretty(&report)? } else { markdown::table(&report) };
             writeln!(io::stdout(), "{}", text.trim_end()).context("printing the report")
         }
-        Task::Worker => worker::main(),
+        Task::Worker { address } => worker::main(address),
         Task::Partner => partner::main(),
     }
 }

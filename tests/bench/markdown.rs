@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::clock::Unit;
 use crate::figure::Figure;
-use crate::measure::{Crossings, Row, Run, Scenario};
+use crate::measure::{Crossings, Row, Scenario};
 use crate::report::Report;
 
 /// Head and figures of the table, what is promised, and where it all comes from.
@@ -19,15 +19,15 @@ pub(crate) fn table(report: &Report) -> String {
         run.unit.word(),
         report.origin.command
     );
-    for (scenario, title) in run.scenarios.iter().zip(titles(run)) {
+    for scenario in &run.scenarios {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n{title}\n\n{}", rows(scenario, run.unit));
+        let _ = write!(text, "\n{}\n\n{}", scenario.policy.title(), rows(scenario, run.unit));
     }
     let _ = writeln!(text, "\n{}", footnotes(run.unit));
     for check in &report.checks {
         let _ = writeln!(
             text,
-            "- {}: {} (worst: {:.1}, {})",
+            "- {}: {} (worst: {:.2}, {})",
             if check.holds { "PASS" } else { "OVER" },
             check.promise,
             check.figure,
@@ -44,13 +44,6 @@ pub(crate) fn table(report: &Report) -> String {
         );
     }
     text
-}
-
-fn titles(run: &Run) -> impl Iterator<Item = String> {
-    run.scenarios.iter().map(|scenario| match scenario.proc_mode.as_str() {
-        "plain" => "While a context with `proc = \"plain\"` is loaded, what differs:".to_owned(),
-        mode => format!("While only contexts with `proc = \"{mode}\"` are loaded:"),
-    })
 }
 
 fn rows(scenario: &Scenario, unit: Unit) -> String {
@@ -80,8 +73,8 @@ fn footnotes(unit: Unit) -> String {
     let mut text = String::from(
         "*bare*: nothing attached; the others: what is added to it. *empty programs*: programs that only return, on the same hooks: the \
          kernel's own price of a hook. *host*, *guest*: with a policy in force, in a process of the host's and in one of a context's. ¹ a \
-         guest is denied, and its figure holds the record of it. Where processes are made, or something is kept for later, there is no \
-         figure per hook.",
+         guest is denied, and its figure holds the record of it. Where processes are made, something is kept for later, or addresses are looked up, \
+         there is no figure per hook.",
     );
     if unit == Unit::Nanoseconds {
         text.push_str(" In brackets the least and the most of a batch.");
@@ -156,6 +149,7 @@ fn grouped(figure: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Run;
     use crate::measure::samples::{row, run};
     use crate::report::Origin;
 

@@ -11,12 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use vs_common::hook::Hook;
-use vs_common::policy_entry::ProcMode;
 
 use crate::clock::Unit;
 use crate::enforcement::{self, Enforcement};
 use crate::figure::Figure;
-use crate::operation::{OPERATIONS, Operation};
+use crate::limit::Ratio;
+use crate::network::{self, Addresses};
+use crate::operation::Operation;
+use crate::policy::Policy;
 use crate::program_set::{self, EmptyPrograms};
 use crate::system_call;
 use crate::worker::{self, Worker};
@@ -46,8 +48,8 @@ pub(crate) struct Run {
 /// What was measured under one policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Scenario {
-    /// How its context sees processes, in the word of policy.
-    pub(crate) proc_mode: String,
+    /// The policy.
+    pub(crate) policy: Policy,
     /// By operation.
     pub(crate) rows: Vec<Row>,
 }
@@ -59,6 +61,8 @@ pub(crate) struct Row {
     pub(crate) name: String,
     /// Whether a guest is denied it, so that its figure holds the record of the denial, too.
     pub(crate) is_denied: bool,
+    /// How much more than the bare call is promised.
+    pub(crate) ratio: Option<Ratio>,
     /// With nothing attached.
     pub(crate) bare: Figure,
     /// With empty programs on the same hooks.
@@ -78,21 +82,31 @@ pub(crate) type Crossings = BTreeMap<String, u64>;
 
 type ByOperation<T> = BTreeMap<&'static str, T>;
 
-/// Measures once.
-pub(crate) fn measure(unit: Unit, empty: &Path) -> Result<Run> {
+/// Measures once, under each policy or under one.
+pub(crate) fn measure(unit: Unit, empty: &Path, only: Option<Policy>) -> Result<Run> {
     enforcement::require_free_kernel()?;
     unit.check()?;
     // Early, so that a kernel that refuses programs says so before anything is measured in vain.
     drop(EmptyPrograms::attach(empty, &[Hook::TaskKill])?);
     system_call::fix_addresses().context("fixing the addresses of programs")?;
+    let policies: Vec<Policy> =
+        Policy::ALL.into_iter().filter(|policy| only.is_none_or(|only| only == *policy)).collect();
+    let _addresses = if policies.contains(&Policy::Addresses) { Some(Addresses::give()?) } else { None };
     thread::sleep(SETTLE);
-    let bare = figures(unit, &mut start_host_worker()?, OPERATIONS.iter())?;
+    // One that is measured under several policies is measured bare once.
+    let mut operations: Vec<&Operation> = Vec::new();
+    for operation in policies.iter().flat_map(|policy| policy.operations()) {
+        if operations.iter().all(|known| known.name != operation.name) {
+            operations.push(operation);
+        }
+    }
+    let bare = figures(unit, &mut start_host_worker()?, &operations)?;
     let mut scenarios = Vec::new();
-    for proc_mode in [ProcMode::Pidns, ProcMode::Plain] {
+    for policy in policies {
         let crossed_before = scenarios.first().map(|first: &Scenario| &first.rows[..]).unwrap_or_default();
-        let rows = scenario(unit, proc_mode, empty, &bare, crossed_before)
-            .with_context(|| format!("measuring with proc = \"{}\"", proc_mode.name()))?;
-        scenarios.push(Scenario { proc_mode: proc_mode.name().to_owned(), rows });
+        let rows = scenario(unit, policy, empty, &bare, crossed_before)
+            .with_context(|| format!("measuring under `{}`", policy.name()))?;
+        scenarios.push(Scenario { policy, rows });
     }
     Ok(Run { kernel: kernel(), processor: processor()?, unit, scenarios })
 }
@@ -100,31 +114,33 @@ pub(crate) fn measure(unit: Unit, empty: &Path) -> Result<Run> {
 /// The rows of one policy; without those that cross the same hooks as before, which would be the same again.
 fn scenario(
     unit: Unit,
-    proc_mode: ProcMode,
+    policy: Policy,
     empty: &Path,
     bare: &ByOperation<Figure>,
     crossed_before: &[Row],
 ) -> Result<Vec<Row>> {
     let others = program_set::loaded()?;
-    let enforcement = Enforcement::load(proc_mode.name())?;
+    let enforcement = Enforcement::load(policy)?;
     let hooks: Vec<Hook> = program_set::loaded()?.into_iter().filter(|hook| !others.contains(hook)).collect();
 
     let (mut host_worker, mut guest_worker) = (start_host_worker()?, enforcement.worker()?);
-    let (host_crossings, guest_crossings) = (crossings(&mut host_worker)?, crossings(&mut guest_worker)?);
+    let operations = policy.operations();
+    let host_crossings = crossings(&mut host_worker, &operations)?;
+    let guest_crossings = crossings(&mut guest_worker, &operations)?;
     let is_new = |operation: &&Operation| {
         let before = crossed_before.iter().find(|row| row.name == operation.name);
         before.is_none_or(|row| row.host_crossings != host_crossings[operation.name])
     };
-    let operations: Vec<&Operation> = OPERATIONS.iter().filter(is_new).collect();
+    let operations: Vec<&Operation> = operations.into_iter().filter(is_new).collect();
     thread::sleep(SETTLE_AGAIN);
-    let host = figures(unit, &mut host_worker, operations.iter().copied())?;
-    let guest = figures(unit, &mut guest_worker, operations.iter().copied())?;
+    let host = figures(unit, &mut host_worker, &operations)?;
+    let guest = figures(unit, &mut guest_worker, &operations)?;
     drop((host_worker, guest_worker));
     enforcement.unload()?;
 
     let programs = EmptyPrograms::attach(empty, &hooks)?;
     thread::sleep(SETTLE_AGAIN);
-    let with_empty = figures(unit, &mut start_host_worker()?, operations.iter().copied())?;
+    let with_empty = figures(unit, &mut start_host_worker()?, &operations)?;
     drop(programs);
 
     let row = |operation: &&Operation| {
@@ -132,6 +148,7 @@ fn scenario(
         Row {
             name: name.to_owned(),
             is_denied: operation.is_denied(),
+            ratio: operation.ratio,
             bare: bare[name],
             empty: with_empty[name],
             host: host[name],
@@ -145,16 +162,13 @@ fn scenario(
 
 fn start_host_worker() -> Result<Worker> {
     let mut command = Command::new(env::current_exe().context("finding this program")?);
-    command.arg(worker::ARGUMENT);
+    command.arg(worker::ARGUMENT).arg(network::HOST.to_string());
     Worker::start(command, false)
 }
 
-fn figures<'a>(
-    unit: Unit,
-    worker: &mut Worker,
-    operations: impl Iterator<Item = &'a Operation>,
-) -> Result<ByOperation<Figure>> {
+fn figures(unit: Unit, worker: &mut Worker, operations: &[&Operation]) -> Result<ByOperation<Figure>> {
     operations
+        .iter()
         .map(|operation| {
             let batches = worker.perform(operation, BATCHES)?;
             Ok((operation.name, Figure::of(&batches, unit).context("a worker measured nothing")?))
@@ -162,8 +176,8 @@ fn figures<'a>(
         .collect()
 }
 
-fn crossings(worker: &mut Worker) -> Result<ByOperation<Crossings>> {
-    OPERATIONS
+fn crossings(worker: &mut Worker, operations: &[&Operation]) -> Result<ByOperation<Crossings>> {
+    operations
         .iter()
         .map(|operation| {
             let batches = COUNTED.div_ceil(operation.batch);
@@ -210,6 +224,7 @@ pub(crate) mod samples {
         Row {
             name: name.to_owned(),
             is_denied: false,
+            ratio: None,
             bare,
             empty,
             host,
@@ -225,7 +240,7 @@ pub(crate) mod samples {
             kernel: "6.12.0".to_owned(),
             processor: "a processor".to_owned(),
             unit: Unit::Instructions,
-            scenarios: vec![Scenario { proc_mode: "pidns".to_owned(), rows }],
+            scenarios: vec![Scenario { policy: Policy::Pidns, rows }],
         }
     }
 }

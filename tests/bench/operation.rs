@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -18,6 +19,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::futex;
 
+use crate::limit::Ratio;
+use crate::network;
 use crate::partner::Partner;
 use crate::system_call;
 
@@ -33,6 +36,8 @@ pub(crate) struct Operation {
     pub(crate) batch: u32,
     /// What it answers the host, and what a guest.
     expected: [Result<(), Errno>; 2],
+    /// How much more than the bare call is promised.
+    pub(crate) ratio: Option<Ratio>,
     prepare: fn(&Site) -> Result<Act>,
 }
 
@@ -41,8 +46,14 @@ impl Operation {
     pub(crate) fn find(name: &str) -> Result<&'static Self> {
         OPERATIONS
             .iter()
+            .chain(network::OPERATIONS)
             .find(|operation| operation.name == name)
             .with_context(|| format!("no operation is called `{name}`"))
+    }
+
+    /// The same with a promise of what it takes in all.
+    pub(crate) const fn promising(self, ratio: Ratio) -> Self {
+        Self { ratio: Some(ratio), ..self }
     }
 
     /// Whether a guest is denied it.
@@ -67,14 +78,16 @@ impl Operation {
 pub(crate) struct Site {
     partner: Partner,
     folder: PathBuf,
+    /// Where sockets are bound and connected to.
+    pub(crate) address: Ipv4Addr,
 }
 
 impl Site {
     /// Starts the other process and makes the files.
-    pub(crate) fn make() -> Result<Self> {
+    pub(crate) fn make(address: Ipv4Addr) -> Result<Self> {
         // `/run/vs-bench/1/2/file` has five components and is the same in every worker: what a path costs hangs on its length. Only root
         // writes there, so that nobody else decides what root opens and executes.
-        let site = Self { partner: Partner::start()?, folder: PathBuf::from("/run/vs-bench") };
+        let site = Self { partner: Partner::start()?, folder: PathBuf::from("/run/vs-bench"), address };
         let inner = site.folder.join("1/2");
         fs::create_dir_all(&inner).with_context(|| format!("making {}", inner.display()))?;
         fs::write(inner.join("file"), b"x").context("making a file to open")?;
@@ -116,16 +129,17 @@ impl Drop for Site {
 /// Cheap system calls. A batch has far fewer instructions than lie between two ticks of the kernel's clock (4 million), so that most
 /// batches have no tick in them.
 const CHEAP: u32 = 200;
-/// System calls that walk a path or map memory.
-const COSTLY: u32 = 40;
+/// System calls that walk a path, map memory or have to do with sockets.
+pub(crate) const COSTLY: u32 = 40;
 /// Whole processes.
 const PROCESS: u32 = 2;
 
-const fn row(name: &'static str, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
-    Operation { name, batch, expected: [Ok(()); 2], prepare }
+/// An operation that succeeds, and of which nothing is promised by itself.
+pub(crate) const fn row(name: &'static str, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
+    Operation { name, batch, expected: [Ok(()); 2], ratio: None, prepare }
 }
 
-/// Every operation, in the order of the table.
+/// Every operation but those on sockets, in the order of the table.
 pub(crate) static OPERATIONS: &[Operation] = &[
     row("kill(itself, 0)", CHEAP, |_| {
         let pid = rustix::process::getpid();
@@ -244,7 +258,7 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             }
         }))
     }),
-    row("open+close, 5 components", COSTLY, |site| Ok(open_and_close(site.file()?))),
+    row(network::FILE, COSTLY, |site| Ok(open_and_close(site.file()?))),
     row("stat, 5 components", COSTLY, |site| {
         let path = site.file()?;
         Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))

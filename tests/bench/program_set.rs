@@ -1,10 +1,11 @@
 //! The empty programs, and how often the programs of each hook ran.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use aya::programs::{Lsm, loaded_programs};
+use aya::programs::{CgroupAttachMode, Program, ProgramError, loaded_programs};
 use aya::sys::{Stats, enable_stats};
 use aya::{Btf, Ebpf};
 use vs_common::hook::Hook;
@@ -13,6 +14,10 @@ use crate::enforcement::Refused;
 
 /// Bytes of a program's name that the kernel keeps (`BPF_OBJ_NAME_LEN` less the zero). The names of our hooks differ within them.
 const KEPT: usize = 15;
+/// The root of the cgroup-2 hierarchy, where every socket is below.
+const CONTROL_GROUP: &str = "/sys/fs/cgroup";
+/// The network namespace whose connections are looked at.
+const NETWORK_NAMESPACE: &str = "/proc/self/ns/net";
 
 /// Empty programs, attached; dropping them detaches them.
 #[derive(Debug)]
@@ -30,11 +35,33 @@ impl EmptyPrograms {
             let name = hook.name();
             let program =
                 programs.program_mut(name).with_context(|| format!("the object has no `{name}`"))?;
-            let program: &mut Lsm = program.try_into()?;
-            let attached = program.load(name, &types).and_then(|()| program.attach());
-            attached.map_err(|error| Refused::by_kernel(&format!("{name}: {error}")))?;
+            attach(program, name, &types).map_err(|error| Refused::by_kernel(&format!("{name}: {error}")))?;
         }
         Ok(Self { _attached: programs })
+    }
+}
+
+/// Attaches one where the loader attaches ours.
+fn attach(program: &mut Program, name: &str, types: &Btf) -> Result<(), ProgramError> {
+    let control_group = || File::open(CONTROL_GROUP);
+    match program {
+        Program::Lsm(program) => {
+            program.load(name, types)?;
+            program.attach().map(drop)
+        }
+        Program::CgroupSockAddr(program) => {
+            program.load()?;
+            program.attach(control_group()?, CgroupAttachMode::Single).map(drop)
+        }
+        Program::SockOps(program) => {
+            program.load()?;
+            program.attach(control_group()?, CgroupAttachMode::Single).map(drop)
+        }
+        Program::SkLookup(program) => {
+            program.load()?;
+            program.attach(File::open(NETWORK_NAMESPACE)?).map(drop)
+        }
+        _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 

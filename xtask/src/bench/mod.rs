@@ -43,6 +43,9 @@ pub(crate) struct Options {
     /// 6.1, 6.12, any other version the mirror has, `newest`, or a vmlinuz or vmlinux file.
     #[arg(long, default_value = KERNEL)]
     kernel: Choice,
+    /// Measure under this policy only: `pidns`, `plain` or `addresses`.
+    #[arg(long, value_name = "POLICY")]
+    only: Option<String>,
     /// Print JSON instead of Markdown: every figure of every run.
     #[arg(long)]
     json: bool,
@@ -59,7 +62,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 
     let machine = if options.native {
         for file in &files {
-            if let Some(status) = measure_here(&bench, &empty, file)? {
+            if let Some(status) = measure_here(&bench, &empty, options, file)? {
                 return Ok(status);
             }
         }
@@ -69,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         let with = vec![Shared { host: empty, guest: EMPTY.into() }];
         let machine = Machine { with, icount: true, timeout: TIMEOUT, ..Machine::new(kernel, tools) };
         for file in &files {
-            measure_in(&machine, file)?;
+            measure_in(&machine, options, file)?;
         }
         emulator()?
     };
@@ -77,8 +80,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
 }
 
 /// Measures in a machine, and writes the run to a file.
-fn measure_in(machine: &Machine, to: &Path) -> Result<()> {
-    let command = [BENCH, "measure", "--unit", "instructions", "--empty", EMPTY].map(str::to_owned);
+fn measure_in(machine: &Machine, options: &Options, to: &Path) -> Result<()> {
+    let mut command =
+        [BENCH, "measure", "--unit", "instructions", "--empty", EMPTY].map(str::to_owned).to_vec();
+    command.extend(options.only.iter().map(|policy| format!("--only={policy}")));
     let mut run = Vec::new();
     let outcome = machine.run(&command, &mut |source, bytes| {
         // What cannot be shown is no reason to stop.
@@ -96,10 +101,11 @@ fn measure_in(machine: &Machine, to: &Path) -> Result<()> {
 }
 
 /// Measures on this machine, and writes the run to a file; some status: it refused, and has said why.
-fn measure_here(bench: &Path, empty: &Path, to: &Path) -> Result<Option<ExitCode>> {
+fn measure_here(bench: &Path, empty: &Path, options: &Options, to: &Path) -> Result<Option<ExitCode>> {
     let file = File::create(to).with_context(|| format!("creating {}", to.display()))?;
     let mut command = Command::new(bench);
     command.args(["measure", "--unit", "nanoseconds", "--empty"]).arg(empty);
+    command.args(options.only.iter().map(|policy| format!("--only={policy}")));
     let status = command
         .stdin(Stdio::null())
         .stdout(file)
@@ -119,6 +125,10 @@ fn report(bench: &Path, options: &Options, machine: &str, runs: &[PathBuf]) -> R
         (true, _) => "cargo xtask bench --native".to_owned(),
         (false, KERNEL) => "cargo xtask bench".to_owned(),
         (false, other) => format!("cargo xtask bench --kernel {other}"),
+    };
+    let again = match &options.only {
+        Some(policy) => format!("{again} --only {policy}"),
+        None => again,
     };
     let date = process::text(Command::new("date").args(["-u", "+%F"]))?;
     let mut command = Command::new(bench);

@@ -1,0 +1,88 @@
+//! The policies that are measured under, one after the other.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::network;
+use crate::operation::{OPERATIONS, Operation};
+
+/// A policy with one context, by what is special about that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Policy {
+    /// It has a pid namespace.
+    Pidns,
+    /// It sees the host's procfs.
+    Plain,
+    /// It has addresses of its own.
+    Addresses,
+}
+
+impl Policy {
+    /// All of them, in the order of the report.
+    pub(crate) const ALL: [Self; 3] = [Self::Pidns, Self::Plain, Self::Addresses];
+
+    /// What it is called by.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pidns => "pidns",
+            Self::Plain => "plain",
+            Self::Addresses => "addresses",
+        }
+    }
+
+    /// When it is that the figures hold.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Pidns => "While only contexts with `proc = \"pidns\"` are loaded:",
+            Self::Plain => "While a context with `proc = \"plain\"` is loaded, what differs:",
+            Self::Addresses => "While a context with `addresses` is loaded, what differs:",
+        }
+    }
+
+    /// The context.
+    pub(crate) fn context(self) -> String {
+        format!("bench-{}", self.name())
+    }
+
+    /// As `vs load` reads it.
+    pub(crate) fn text(self) -> String {
+        let keys = match self {
+            Self::Pidns => "proc = \"pidns\"".to_owned(),
+            Self::Plain => "proc = \"plain\"".to_owned(),
+            Self::Addresses => format!("proc = \"pidns\"\naddresses = [\"{}\"]", network::GUEST),
+        };
+        format!("[context.{}]\nxid = 2\n{keys}\n", self.context())
+    }
+
+    /// What is measured under it.
+    pub(crate) fn operations(self) -> Vec<&'static Operation> {
+        match self {
+            Self::Pidns | Self::Plain => OPERATIONS.iter().collect(),
+            Self::Addresses => {
+                let files = OPERATIONS.iter().filter(|operation| operation.name == network::FILE);
+                network::OPERATIONS.iter().chain(files).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let mut names: Vec<&str> =
+            OPERATIONS.iter().chain(network::OPERATIONS).map(|operation| operation.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn opening_a_file_is_measured_with_addresses() {
+        assert_eq!(Policy::Addresses.operations().len(), network::OPERATIONS.len() + 1);
+    }
+}
