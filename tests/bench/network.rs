@@ -147,12 +147,12 @@ fn connect_and_close(listening: Ipv4Addr, to: Ipv4Addr) -> Result<Act> {
 }
 
 /// One end sends so many bytes, and the other has them all.
-fn stream(site: &Site, size: usize) -> Result<Act> {
+fn stream(site: &Site, bytes: usize) -> Result<Act> {
     let listener = listener(site.address)?;
     let [client, server] = connection(&listener, SocketAddrV4::new(site.address, PORTS[0]))?;
     // Or the second byte waits until the first is acknowledged, which is put off.
     set_tcp_nodelay(&client, true)?;
-    let (sent, mut received) = (vec![0; size], vec![0; size]);
+    let (sent, mut received) = (vec![0; bytes], vec![0; bytes]);
     Ok(Box::new(move || {
         rustix::net::send(&client, &sent, SendFlags::empty())?;
         rustix::net::recv(&server, &mut received[..], RecvFlags::WAITALL).map(drop)
