@@ -1,6 +1,7 @@
 //! What was asked for, by hook: the word behind `Violation.detail`.
 
 use serde::{Deserialize, Serialize};
+use vs_common::capability;
 use vs_common::hook::Hook;
 
 use super::network;
@@ -65,7 +66,7 @@ impl Numbered {
 
     /// A capability by its number.
     pub fn capability(number: u64) -> Self {
-        Self::new(number, name_in(&CAPABILITIES, number))
+        Self::new(number, name_in(&capability::NAMES, number))
     }
 }
 
@@ -168,51 +169,6 @@ const SIGNALS: [&str; 31] = [
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
-/// `include/uapi/linux/capability.h`, by number.
-const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
-
 /// `enum bpf_cmd` of `include/uapi/linux/bpf.h`, by number.
 const BPF_COMMANDS: [&str; 37] = [
     "MAP_CREATE",
@@ -308,7 +264,7 @@ mod tests {
     #[test]
     fn the_safe_capabilities_have_the_same_names_here() {
         for safe in capability::SAFE {
-            assert_eq!(CAPABILITIES[safe.number as usize], safe.name);
+            assert_eq!(capability::NAMES[safe.number as usize], safe.name);
         }
     }
 }

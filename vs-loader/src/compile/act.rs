@@ -11,7 +11,7 @@ use vs_common::network::{decide_socket, decide_socket_option, is_netlink_questio
 use vs_common::verdict::{Errno, Reason, Verdict};
 
 pub use self::address::{Asked, How, Outcome};
-pub use self::file::{CAPABILITIES, FILE_KINDS, FileKind, capability_number};
+pub use self::file::{FILE_KINDS, FileKind, capability_number};
 pub use self::socket::{SOCKET_KINDS, SocketKind};
 pub use self::table::ACTS;
 use super::network::Network;

@@ -1,5 +1,6 @@
 //! Files and capabilities as decisions tell them apart.
 
+use vs_common::capability;
 use vs_common::filesystem::{FileFacts, file_type, magic};
 
 use super::Target;
@@ -99,55 +100,10 @@ pub const FILE_KINDS: &[FileKind] = &[
     device("disk", file_type::BLOCK, 8, 0, "a block device, /dev/sda"),
 ];
 
-/// The names of capabilities by number (`include/uapi/linux/capability.h`, 7.x), in lower case without `CAP_`.
-pub const CAPABILITIES: [&str; 41] = [
-    "chown",
-    "dac_override",
-    "dac_read_search",
-    "fowner",
-    "fsetid",
-    "kill",
-    "setgid",
-    "setuid",
-    "setpcap",
-    "linux_immutable",
-    "net_bind_service",
-    "net_broadcast",
-    "net_admin",
-    "net_raw",
-    "ipc_lock",
-    "ipc_owner",
-    "sys_module",
-    "sys_rawio",
-    "sys_chroot",
-    "sys_ptrace",
-    "sys_pacct",
-    "sys_admin",
-    "sys_boot",
-    "sys_nice",
-    "sys_resource",
-    "sys_time",
-    "sys_tty_config",
-    "mknod",
-    "lease",
-    "audit_write",
-    "audit_control",
-    "setfcap",
-    "mac_override",
-    "mac_admin",
-    "syslog",
-    "wake_alarm",
-    "block_suspend",
-    "audit_read",
-    "perfmon",
-    "bpf",
-    "checkpoint_restore",
-];
-
 /// The number of a capability that is given by its name, in whatever case, with or without `CAP_`, or by its number.
 pub fn capability_number(text: &str) -> Option<u32> {
     let name = text.to_ascii_lowercase();
     let name = name.strip_prefix("cap_").unwrap_or(&name);
-    let named = (0..).zip(CAPABILITIES).find(|(_, known)| *known == name).map(|(number, _)| number);
+    let named = (0..).zip(capability::NAMES).find(|(_, known)| *known == name).map(|(number, _)| number);
     named.or_else(|| name.parse().ok())
 }

@@ -6,7 +6,7 @@ use vs_common::context::{Access, Identity, Tag, decide_interaction};
 use vs_common::hook::Hook;
 use vs_common::verdict::{Errno, Reason, Verdict};
 
-use super::super::act::{ACTS, Act, CAPABILITIES, FILE_KINDS, FileKind, Operand, capability_number};
+use super::super::act::{ACTS, Act, FILE_KINDS, FileKind, Operand, capability_number};
 use super::super::explain::{Effect, Explanation, Question, QuestionError, RuleLine, Standing, explain};
 use super::*;
 
@@ -238,7 +238,7 @@ fn a_question_that_does_not_fit_is_refused() {
 #[test]
 fn capabilities_go_by_the_numbers_of_the_kernel() {
     for safe in vs_common::capability::SAFE {
-        assert_eq!(CAPABILITIES[safe.number as usize], safe.name);
+        assert_eq!(vs_common::capability::NAMES[safe.number as usize], safe.name);
     }
     for (text, number) in
         [("sys_admin", 21), ("CAP_SYS_ADMIN", 21), ("cap_chown", 0), ("checkpoint_restore", 40), ("63", 63)]

@@ -8,7 +8,7 @@ use vs_common::verdict::{Errno, Reason, Verdict};
 
 use super::text;
 use crate::cli::policy::PlaceAnswer;
-use crate::compile::act::{CAPABILITIES, How};
+use crate::compile::act::How;
 use crate::compile::explain::{Effect, Explanation, Party, Standing};
 
 /// The answer.
@@ -147,6 +147,6 @@ pub(super) fn answer(explanation: &Explanation) -> ExplainAnswer {
 }
 
 pub(super) fn capability_text(number: u32) -> String {
-    let name = usize::try_from(number).ok().and_then(|number| CAPABILITIES.get(number));
+    let name = usize::try_from(number).ok().and_then(|number| vs_common::capability::NAMES.get(number));
     name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
 }
