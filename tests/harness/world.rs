@@ -85,20 +85,24 @@ pub fn policy(mode: &str) -> String {
 }
 
 /// Contexts with addresses, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 4] = [
+pub const NEIGHBOURS: [(&str, u32, &str); 6] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
     ("net-shared", 204, "addresses = [\"192.0.2.40\"]\nloopback = \"shared\""),
+    ("net-grants", 205, "addresses = [\"192.0.2.50\"]\nmulticast = true\nbroadcast = true\nshow_any = true"),
+    ("net-none", 206, "addresses = [\"192.0.2.60\"]\nloopback = \"none\""),
 ];
 
 /// The machine's addresses: its own, and those of the contexts.
-const ADDRESSES: [&str; 9] = [
+const ADDRESSES: [&str; 11] = [
     "192.0.2.1/32",
     "192.0.2.10/32",
     "192.0.2.11/32",
     "192.0.2.20/32",
     "192.0.2.40/32",
+    "192.0.2.50/32",
+    "192.0.2.60/32",
     "2001:db8::1/128",
     "2001:db8::10/128",
     "2001:db8::11/128",

@@ -5,7 +5,7 @@ use libc::{EADDRNOTAVAIL, ECONNREFUSED};
 use vs_common::hook::Hook;
 use vs_tests::report::Checks;
 
-use super::town::{Begins, Denied, Fine, Tells, Town};
+use super::town::{Begins, Denied, Fails, Fine, Tells, Town};
 
 /// What is listed is as on a machine of its own.
 pub(super) fn own(town: &mut Town, checks: &mut Checks) -> Result<()> {
@@ -162,7 +162,7 @@ pub(super) fn every_address(town: &mut Town, checks: &mut Checks) -> Result<()> 
             ("net-b", "close any6", Fine),
             // And once nobody listens, nobody answers.
             ("host", "socket c v4 tcp", Fine),
-            ("host", "connect c 192.0.2.11 8082", super::town::Fails(ECONNREFUSED)),
+            ("host", "connect c 192.0.2.11 8082", Fails(ECONNREFUSED)),
             ("host", "close c", Fine),
         ],
     )
@@ -200,4 +200,43 @@ pub(super) fn as_host(town: &mut Town, checks: &mut Checks) -> Result<()> {
             ("net-a", "close lo", Fine),
         ],
     )
+}
+
+/// With `multicast`, `broadcast` and `show_any` what is refused to others goes through, and ANY looks like ANY until somebody connects.
+pub(super) fn granted(town: &mut Town, checks: &mut Checks) -> Result<()> {
+    town.script(
+        checks,
+        &[
+            ("net-grants", "socket s v4 tcp", Fine),
+            ("net-grants", "bind s 0.0.0.0 8140", Fine),
+            ("net-grants", "name s", Tells("0.0.0.0 8140")),
+            ("net-grants", "listen s", Fine),
+            ("net-grants", "name s", Tells("0.0.0.0 8140")),
+            ("host", "socket c v4 tcp", Fine),
+            ("host", "connect c 192.0.2.50 8140", Fine),
+            ("net-grants", "accept s got", Begins("192.0.2.")),
+            ("net-grants", "name got", Tells("192.0.2.50 8140")),
+            ("net-grants", "close got", Fine),
+            ("host", "close c", Fine),
+            ("net-grants", "close s", Fine),
+            ("net-grants", "socket s v6 udp", Fine),
+            ("net-grants", "bind s :: 8140", Fine),
+            ("net-grants", "name s", Tells(":: 8140")),
+            ("net-grants", "close s", Fine),
+            ("net-grants", "socket s v4 udp", Fine),
+            // What it asked for is what it is shown.
+            ("net-grants", "bind s 192.0.2.50 8140", Fine),
+            ("net-grants", "name s", Tells("192.0.2.50 8140")),
+            ("net-grants", "option s 1 6 1", Fine),
+            // The group is none, which the kernel finds out once the hook has let it pass.
+            ("net-grants", "option s 0 35 251", Fails(libc::EINVAL)),
+            ("net-grants", "close s", Fine),
+        ],
+    )?;
+    for address in ["224.0.0.251", "255.255.255.255"] {
+        town.say(checks, "net-grants", "socket s v4 udp", Fine)?;
+        town.say(checks, "net-grants", &format!("bind s {address} 8141"), Fine)?;
+        town.say(checks, "net-grants", "close s", Fine)?;
+    }
+    Ok(())
 }

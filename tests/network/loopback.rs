@@ -125,3 +125,28 @@ pub(super) fn shared(town: &mut Town, checks: &mut Checks) -> Result<()> {
         ],
     )
 }
+
+/// `loopback = "none"`: there is none to bind to, and none to reach.
+pub(super) fn none(town: &mut Town, checks: &mut Checks) -> Result<()> {
+    for (family, address, bind, connect) in
+        [("v4", "127.0.0.1", Hook::Bind4, Hook::Connect4), ("v6", "::1", Hook::Bind6, Hook::Connect6)]
+    {
+        town.say(checks, "net-none", &format!("socket c {family} tcp"), Fine)?;
+        let order = format!("connect c {address} 8142");
+        town.say(checks, "net-none", &order, Denied(libc::ENETUNREACH, connect))?;
+        town.say(checks, "net-none", &format!("bind c {address} 8142"), Denied(EADDRNOTAVAIL, bind))?;
+        town.say(checks, "net-none", "close c", Fine)?;
+    }
+    town.script(
+        checks,
+        &[
+            ("net-none", "socket c v6only tcp", Fine),
+            ("net-none", "bind c :: 8142", Denied(EADDRNOTAVAIL, Hook::Bind6)),
+            ("net-none", "close c", Fine),
+            ("net-none", "socket c v4 tcp", Fine),
+            ("net-none", "bind c 0.0.0.0 8142", Fine),
+            ("net-none", "name c", Tells("192.0.2.60 8142")),
+            ("net-none", "close c", Fine),
+        ],
+    )
+}

@@ -55,6 +55,8 @@ const PARTS: &[Part] = &[
         hooks: &[Hook::Sendmsg4, Hook::Sendmsg6, Hook::Recvmsg4, Hook::Recvmsg6, Hook::Connect4],
         run: datagrams::loopback,
     },
+    Part { name: "what is granted", hooks: &[Hook::Getsockname4, Hook::Getsockname6], run: binding::granted },
+    Part { name: "no loopback", hooks: &[Hook::Bind4, Hook::Connect4], run: loopback::none },
     Part { name: "shared loopback", hooks: &[], run: loopback::shared },
     Part {
         name: "the source of connections",

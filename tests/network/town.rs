@@ -10,8 +10,16 @@ use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::World;
 
 /// Everybody: the name by which they are called, and the context's xid.
-pub(crate) const EVERYBODY: [(&str, u32); 6] =
-    [("host", 0), ("net-a", 201), ("net-b", 202), ("net-lo", 203), ("net-shared", 204), ("plain-a", 121)];
+pub(crate) const EVERYBODY: [(&str, u32); 8] = [
+    ("host", 0),
+    ("net-a", 201),
+    ("net-b", 202),
+    ("net-lo", 203),
+    ("net-shared", 204),
+    ("net-grants", 205),
+    ("net-none", 206),
+    ("plain-a", 121),
+];
 
 /// What an order must come to.
 #[derive(Clone, Copy, Debug)]
