@@ -79,6 +79,7 @@ const TESTS: &[Test] = &[
     Test::new("injection", injection::run),
     Test::new("foreign storage", foreign_storage::run),
     Test::new("incomplete audit", audit_trail::incomplete),
+    Test::new("rules of addresses", network::rules::run).with_nothing(),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 

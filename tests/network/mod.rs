@@ -4,8 +4,11 @@
 mod binding;
 mod datagrams;
 mod loopback;
+mod matrix;
 mod outgoing;
+pub(crate) mod rules;
 mod sockets;
+mod steering;
 mod town;
 mod travel;
 
@@ -70,6 +73,11 @@ const PARTS: &[Part] = &[
     },
     Part { name: "foreign sources", hooks: &[Hook::Sendmsg4, Hook::Sendmsg6], run: datagrams::foreign },
     Part { name: "late and unbound", hooks: &[Hook::Connect4, Hook::SocketListen], run: outgoing::late },
+    Part {
+        name: "datagrams at every address",
+        hooks: &[Hook::UdpSockets, Hook::SocketLookup],
+        run: steering::datagrams,
+    },
     Part { name: "families", hooks: &[Hook::SocketCreate], run: sockets::families },
     Part { name: "options", hooks: &[Hook::SocketSetsockopt], run: sockets::options },
     Part { name: "lists of sockets", hooks: &[Hook::FileOpen], run: sockets::lists },

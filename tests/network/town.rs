@@ -41,6 +41,7 @@ pub(crate) use Answer::{Begins, Denied, Fails, Fine, Tells};
 /// The town.
 #[derive(Debug)]
 pub(crate) struct Town {
+    people: Vec<(&'static str, u32)>,
     desks: BTreeMap<&'static str, Desk>,
     records: Vec<Expected>,
     /// Whether the first thing that does not hold is enough: what waits for it would wait in vain, step by step.
@@ -50,8 +51,29 @@ pub(crate) struct Town {
 impl Town {
     /// Puts everybody in place.
     pub(crate) fn settle(is_hasty: bool) -> Result<Self> {
-        let desks = EVERYBODY.into_iter().map(|(name, _)| anyhow::Ok((name, Desk::start(name)?)));
-        Ok(Self { desks: desks.collect::<Result<_>>()?, records: Vec::new(), is_hasty })
+        Self::of(&EVERYBODY, is_hasty)
+    }
+
+    /// Puts these in place.
+    pub(crate) fn of(people: &[(&'static str, u32)], is_hasty: bool) -> Result<Self> {
+        let desks = people.iter().map(|(name, _)| anyhow::Ok((*name, Desk::start(name)?)));
+        let desks = desks.collect::<Result<_>>()?;
+        Ok(Self { people: people.to_vec(), desks, records: Vec::new(), is_hasty })
+    }
+
+    /// Somebody more comes.
+    pub(crate) fn join(&mut self, name: &'static str, xid: u32, desk: Desk) {
+        self.people.push((name, xid));
+        self.desks.insert(name, desk);
+    }
+
+    /// Has somebody carry out an order, and checks how what it tells begins.
+    pub(crate) fn comes(&mut self, checks: &mut Checks, who: &str, order: &str, begin: &str) -> Result<()> {
+        let found = self.order(who, order)?;
+        checks.check(found.as_ref().is_ok_and(|text| text.starts_with(begin)), || {
+            format!("{who}: {order}: {found:?}, expected {begin:?}...")
+        });
+        Ok(())
     }
 
     /// Has somebody carry out an order, and checks what it comes to.
@@ -73,7 +95,7 @@ impl Town {
             bail!("that is enough");
         }
         if let Denied(errno, hook) = answer {
-            let actor = EVERYBODY.into_iter().find(|(name, _)| *name == who).map_or(0, |(_, xid)| xid);
+            let actor = self.people.iter().find(|(name, _)| *name == who).map_or(0, |(_, xid)| *xid);
             let errno = errno_name(errno);
             let expected =
                 Expected { actor, pid: None, target: None, hook: hook.name(), errno, mode: "enforce" };

@@ -32,6 +32,9 @@ pub mod lifecycle {
     pub const PROC_LOCK: u32 = 1 << 2;
     /// The context has addresses of its own: its sockets are tagged. Set for ever at entry, like the two above.
     pub const NETWORK: u32 = 1 << 3;
+    /// The context confines addresses only (`confine = "network"`): beyond them the process is the host's, and whoever touches it touches
+    /// the host. Set for ever at entry.
+    pub const NETWORK_ONLY: u32 = 1 << 4;
     /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
     pub const PROCESS: u32 = 1 << 8;
     /// On a socket: it was bound to ANY, and stands for every address of its context.
@@ -61,6 +64,12 @@ impl Tag {
     #[inline(always)]
     pub const fn has_network(&self) -> bool {
         self.lifecycle & lifecycle::NETWORK != 0
+    }
+
+    /// Whether nothing but its addresses is its context's.
+    #[inline(always)]
+    pub const fn is_network_only(&self) -> bool {
+        self.lifecycle & lifecycle::NETWORK_ONLY != 0
     }
 
     /// Whether a process with this tag may be touched by one with the other: it is of the same context, and has executed its program.

@@ -25,6 +25,8 @@ pub enum ProgramKind {
     SocketAddress(u32),
     /// To events of sockets, there too (`BPF_PROG_TYPE_SOCK_OPS`).
     SocketEvents,
+    /// To an iteration over the kernel's UDP sockets (`BPF_TRACE_ITER`), which happens when somebody reads its pin.
+    DatagramSockets,
     /// To the search for whom a packet is for, in the loader's network namespace (`BPF_PROG_TYPE_SK_LOOKUP`).
     SocketLookup,
 }
@@ -194,6 +196,8 @@ hooks! {
     ListenEvent "listen_event" Network Between "one listener for every address of a context" [ProgramKind::SocketEvents];
     /// `__inet_lookup_listener`, `__inet6_lookup_listener`: finds whom a connection is for.
     SocketLookup "socket_lookup" Network Between "one listener for every address of a context" [ProgramKind::SocketLookup];
+    /// `udp_seq_ops`: remembers who has datagrams for a context.
+    UdpSockets "udp_sockets" Network Between "one listener for every address of a context" [ProgramKind::DatagramSockets];
 }
 
 impl Hook {

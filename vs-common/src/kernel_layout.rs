@@ -62,6 +62,7 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("SOCK_BPF_STORAGE", "sock", "sk_bpf_storage"),
     field("SOCK_PROTOCOL", "sock", "sk_protocol"),
     field("SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+    field("SOCK_STATE", "sock", "__sk_common.skc_state"),
     field("SOCK_ADDRESS4", "sock", "__sk_common.skc_rcv_saddr"),
     field("SOCK_ADDRESS6", "sock", "__sk_common.skc_v6_rcv_saddr"),
     field("SOCK_PORT", "sock", "__sk_common.skc_num"),

@@ -1,5 +1,7 @@
 //! Sizes and rates, once for both sides.
 
+/// Bytes of the ring buffer that tells of sockets bound to ANY: a page. When it is full, whoever reads it has been told.
+pub const BOUND_RING_SIZE: u32 = 1 << 12;
 /// Contexts that can exist at a time.
 pub const MAX_CONTEXTS: u32 = 4096;
 /// Rows of `CONTEXTS`: two epochs' worth, since a load writes the next one beside the one in force.
@@ -18,6 +20,14 @@ pub const MAX_HOOKS: usize = 128;
 pub const MAX_ADDRESSES: u32 = 16_384;
 /// Rows of `ADDRESSES`: two epochs' worth, and each address is on its context's list and on the list that says whose it is.
 pub const MAX_ADDRESS_ROWS: u32 = 4 * MAX_ADDRESSES;
+/// Destinations with a source of their own, of all contexts together.
+pub const MAX_SOURCES: u32 = 16_384;
+/// Rows of `SOURCES`: two epochs' worth.
+pub const MAX_SOURCE_ROWS: u32 = 2 * MAX_SOURCES;
+/// Prefixes of ports that policy gives, of all contexts together. A range of ports is at most 30 prefixes.
+pub const MAX_PORTS: u32 = 16_384;
+/// Rows of `PORTS`: two epochs' worth.
+pub const MAX_PORT_ROWS: u32 = 2 * MAX_PORTS;
 /// Sockets of contexts that can listen at a time for more than the one address they are bound to; beyond them that one has to do.
 pub const MAX_LISTENERS: u32 = 16_384;
 /// How long, in nanoseconds, violations of one actor at one hook are counted into one record.

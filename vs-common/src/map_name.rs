@@ -35,6 +35,16 @@ pub const NETWORKS: &str = "NETWORKS";
 pub const ADDRESSES: &str = "ADDRESSES";
 /// Hash of sockets: [`crate::network::ListenerKey`] to the one that listens there.
 pub const LISTENERS: &str = "LISTENERS";
+/// Trie over prefixes: [`crate::network::AddressKey`] of a destination to the address that packets of the context go there from.
+pub const SOURCES: &str = "SOURCES";
+/// Trie over prefixes: [`crate::network::PortKey`] of what is allowed to 1.
+pub const PORTS: &str = "PORTS";
+/// Array of two `u32`: at an epoch's last bit the epoch itself, if the host is confined in it (`[host] addresses`).
+pub const HOST_EPOCHS: &str = "HOST_EPOCHS";
+/// Array of one `u32`: not 0 once a socket for datagrams has been in [`LISTENERS`].
+pub const DATAGRAMS: &str = "DATAGRAMS";
+/// Ring buffer of a word for each socket for datagrams that was bound to ANY: whoever reads it has them put into [`LISTENERS`].
+pub const BOUND: &str = "BOUND";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -53,4 +63,9 @@ pub const ALL: &[&str] = &[
     NETWORKS,
     ADDRESSES,
     LISTENERS,
+    SOURCES,
+    PORTS,
+    HOST_EPOCHS,
+    DATAGRAMS,
+    BOUND,
 ];

@@ -104,11 +104,14 @@ impl ContextRules {
     /// The bits of [`crate::context::lifecycle`] that a process of the context has for life, from where it lives: policy may not change it
     /// while the context has processes.
     pub const fn residence(&self, xid: Xid) -> u32 {
-        let is_in_host_tree = self.proc_mode == ProcMode::Plain as u32 || xid.0 == Xid::SPECTATOR.0;
+        let is_only = self.flags & context_flag::NETWORK_ONLY != 0;
+        let is_in_host_tree =
+            (self.proc_mode == ProcMode::Plain as u32 && !is_only) || xid.0 == Xid::SPECTATOR.0;
         let host_tree = if is_in_host_tree { lifecycle::HOST_TREE } else { 0 };
         let proc_lock = if self.flags & context_flag::PROC_LOCK != 0 { lifecycle::PROC_LOCK } else { 0 };
         let network = if self.flags & context_flag::NETWORK != 0 { lifecycle::NETWORK } else { 0 };
-        host_tree | proc_lock | network
+        let only = if is_only { lifecycle::NETWORK_ONLY } else { 0 };
+        host_tree | proc_lock | network | only
     }
 }
 
@@ -122,6 +125,8 @@ pub mod context_flag {
     pub const PROC_LOCK: u32 = 1 << 2;
     /// It has addresses of its own: there is a row in `NETWORKS` too.
     pub const NETWORK: u32 = 1 << 3;
+    /// `confine = "network"`: it confines addresses and nothing else.
+    pub const NETWORK_ONLY: u32 = 1 << 4;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

@@ -125,11 +125,13 @@ pub enum Reason {
     Netlink = 23,
     /// A list of all sockets of the machine.
     SocketList = 24,
+    /// Policy does not give the context this port.
+    Port = 25,
 }
 
 impl Reason {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::HostTarget,
         Self::ForeignTarget,
         Self::StaleTarget,
@@ -154,6 +156,7 @@ impl Reason {
         Self::SocketOption,
         Self::Netlink,
         Self::SocketList,
+        Self::Port,
     ];
 
     /// The word for it in audit records: lower case, stable once released.
@@ -183,6 +186,7 @@ impl Reason {
             Self::SocketOption => "socket-option",
             Self::Netlink => "netlink",
             Self::SocketList => "socket-list",
+            Self::Port => "port",
         }
     }
 
@@ -205,6 +209,7 @@ impl Reason {
                 | Self::ForeignAddress
                 | Self::ForeignSource
                 | Self::HostListener
+                | Self::Port
         )
     }
 
@@ -238,6 +243,7 @@ impl Reason {
             }
             Self::SocketOption => "the option reaches beyond the socket",
             Self::SocketList => "the file lists the sockets of the whole machine",
+            Self::Port => "policy does not give the context this port",
             Self::Netlink => "a context may ask for links, addresses and routes, and change nothing",
         }
     }

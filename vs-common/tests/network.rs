@@ -8,7 +8,8 @@ use vs_common::context::{Identity, Tag};
 use vs_common::id::{Generation, Xid};
 use vs_common::network::{
     Address, AddressKind, BindChoice, DestinationChoice, NetworkRules, Reach, decide_bind,
-    decide_destination, decide_socket, decide_socket_option, is_netlink_question, network_flag, number,
+    decide_destination, decide_host_bind, decide_socket, decide_socket_option, is_netlink_question,
+    network_flag, number,
 };
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -135,7 +136,7 @@ fn expected_bind(
     let or_loopback = |loopback| if is_private { loopback } else { refused };
     let is_contexts = address(text).is_context_loopback();
     if rules.flags & network_flag::HOST != 0 {
-        return as_asked_if(!is_contexts);
+        return as_asked_if(!is_contexts && (kind != AddressKind::Unicast || is_listed));
     }
     let reach = if text.contains('.') { Reach::V4 } else { reach };
     match (kind, reach) {
@@ -168,6 +169,29 @@ fn binding_follows_its_table() {
                         rules.flags
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_host_is_confined_where_it_asks_for_any_and_has_an_address() {
+    let (four, six) = (address("192.0.2.1"), address("2001:db8::1"));
+    for flags in 0..4 {
+        let rules = NetworkRules { flags, primary4: four, primary6: six, ..NetworkRules::default() };
+        let has = |flag: u32| flags & flag != 0;
+        for (text, kind) in KINDS {
+            for reach in [Reach::V4, Reach::V6, Reach::Both] {
+                let expected = match (kind, if text.contains('.') { Reach::V4 } else { reach }) {
+                    (AddressKind::Any, Reach::V4 | Reach::Both) if has(network_flag::V4) => Some(four),
+                    (AddressKind::Any, Reach::V6) if has(network_flag::V6) => Some(six),
+                    _ => None,
+                };
+                assert_eq!(
+                    decide_host_bind(&rules, &address(text), reach),
+                    expected,
+                    "{text} {reach:?} {flags}"
+                );
             }
         }
     }

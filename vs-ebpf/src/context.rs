@@ -30,14 +30,25 @@ const UNKNOWN_XID: Xid = Xid(u32::MAX);
 /// The running task's identity.
 #[inline(always)]
 pub(crate) fn current() -> Identity {
-    of(Task::current(), inject::ACTOR_READ)
+    of(Task::current(), inject::ACTOR_READ, HOST_IF_NETWORK_ONLY)
 }
 
 /// The identity of the running task, which the caller has at hand.
 #[inline(always)]
 pub(crate) fn actor(current: Task) -> Identity {
-    of(current, inject::ACTOR_READ)
+    of(current, inject::ACTOR_READ, HOST_IF_NETWORK_ONLY)
 }
+
+/// The same where addresses are concerned, and what is inherited: of contexts that confine nothing else, too.
+#[inline(always)]
+pub(crate) fn network_actor(current: Task) -> Identity {
+    of(current, inject::ACTOR_READ, MEMBER_IF_NETWORK_ONLY)
+}
+
+/// Members of contexts that confine addresses only are the host's, wherever it is not about addresses.
+const HOST_IF_NETWORK_ONLY: bool = false;
+/// They are members.
+const MEMBER_IF_NETWORK_ONLY: bool = true;
 
 /// Whether the running task finds another one open to it, see [`Tag::is_open_to`]: what nearly every act within a context comes to, by the
 /// shortest way. False decides nothing: one of them may be the host's, or its tag may have to be asked for.
@@ -59,7 +70,7 @@ fn cached_tag(storage: Storage) -> Option<Tag> {
 /// A target's identity.
 #[inline(always)]
 pub(crate) fn target(task: Task) -> Identity {
-    of(task, inject::TARGET_READ)
+    of(task, inject::TARGET_READ, HOST_IF_NETWORK_ONLY)
 }
 
 /// The identity of a task. No storage of any tool: the host, after one load. Some storage and a tag of ours: a member. Some storage
@@ -70,7 +81,7 @@ pub(crate) fn target(task: Task) -> Identity {
 /// Each case is told by a tag's xid, and only at the end: of an identity that is decided earlier LLVM leaves the registers of the tag unset
 /// where there is none, and the verifier refuses to save them.
 #[inline(always)]
-fn of(task: Task, failure: u32) -> Identity {
+fn of(task: Task, failure: u32, network_only: bool) -> Identity {
     let Some(storage) = task.storage() else { return Identity::Host };
     let tag = match cached_tag(storage) {
         Some(tag) => tag,
@@ -82,6 +93,7 @@ fn of(task: Task, failure: u32) -> Identity {
         UNKNOWN_XID => Identity::Unknown,
         // The canary of another load is that one's to deny.
         Xid::CANARY if tag.generation.0 != layout::CANARY_GENERATION.load() => Identity::Host,
+        _ if network_only == HOST_IF_NETWORK_ONLY && tag.is_network_only() => Identity::Host,
         _ => Identity::Member(tag),
     }
 }
@@ -166,5 +178,5 @@ pub(crate) fn of_process_inode(inode: Inode) -> Identity {
     // which the verifier refuses.
     // SAFETY: A reference to a live local.
     let tag = unsafe { ptr::read_volatile(&raw const tag) };
-    if tag.xid == Xid::HOST { Identity::Host } else { Identity::Member(tag) }
+    if tag.xid == Xid::HOST || tag.is_network_only() { Identity::Host } else { Identity::Member(tag) }
 }

@@ -33,7 +33,7 @@ use crate::{context, counters};
 /// | member | yes           | -       | EPERM                 |
 #[lsm(hook = "task_alloc")]
 fn task_alloc(ctx: LsmContext) -> i32 {
-    let actor = context::current();
+    let actor = context::network_actor(Task::current());
     if matches!(actor, Identity::Host) {
         return allow_host();
     }

@@ -9,7 +9,7 @@ use aya_ebpf::macros::btf_map;
 use vs_common::context::Tag;
 use vs_common::id::Xid;
 use vs_common::limits;
-use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
+use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules, PortKey};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey, Violation};
 
@@ -133,6 +133,27 @@ pub(crate) static NETWORKS: HashMap<ContextKey, NetworkRules, { limits::MAX_CONT
 /// Whose address it is, by epoch, xid and prefix.
 #[btf_map]
 pub(crate) static ADDRESSES: LpmTrie<AddressKey, Xid, { limits::MAX_ADDRESS_ROWS as usize }> = LpmTrie::new();
+
+/// The epochs in which the host is confined, at the last bit of each: one look for the host's sockets where it is not.
+#[btf_map]
+pub(crate) static HOST_EPOCHS: Array<u32, 2> = Array::new();
+
+/// Where packets of a context come from, by epoch, xid and prefix of the destination, where it is not the primary address.
+#[btf_map]
+pub(crate) static SOURCES: LpmTrie<AddressKey, Address, { limits::MAX_SOURCE_ROWS as usize }> =
+    LpmTrie::new();
+
+/// Which ports a context may use, where it may not use all.
+#[btf_map]
+pub(crate) static PORTS: LpmTrie<PortKey, u32, { limits::MAX_PORT_ROWS as usize }> = LpmTrie::new();
+
+/// Not 0: a socket for datagrams has been in [`LISTENERS`]. Until then nobody looks there for one.
+#[btf_map]
+pub(crate) static DATAGRAMS: Array<u32, 1> = Array::new();
+
+/// Tells that a socket for datagrams was bound to ANY.
+#[btf_map]
+pub(crate) static BOUND: RingBuf<u32, { limits::BOUND_RING_SIZE as usize }> = RingBuf::new();
 
 /// Who listens for a context.
 #[btf_map]

@@ -17,6 +17,8 @@ use rustix::fs::{FlockOperation, flock};
 pub const STATE_FOLDER: &str = "/run/vs";
 /// The lock's file in it.
 const NAME: &str = "lock";
+/// The file that whoever runs `vs steer` holds.
+const STEER_NAME: &str = "steer";
 /// How long a command waits for another one before it gives up: longer than a load takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it looks. `flock` has no time-out of its own.
@@ -69,7 +71,7 @@ impl Lock {
     /// # Errors
     /// Somebody else has it all that time, or the file cannot be had.
     pub fn exclusive(patience: Duration) -> Result<Self, LockError> {
-        Self::take(Path::new(STATE_FOLDER), FlockOperation::NonBlockingLockExclusive, patience)
+        Self::take(Path::new(STATE_FOLDER), NAME, FlockOperation::NonBlockingLockExclusive, patience)
     }
 
     /// For entering. Waits up to `patience`.
@@ -77,11 +79,37 @@ impl Lock {
     /// # Errors
     /// Somebody has it exclusively all that time, or the file cannot be had.
     pub fn shared(patience: Duration) -> Result<Self, LockError> {
-        Self::take(Path::new(STATE_FOLDER), FlockOperation::NonBlockingLockShared, patience)
+        Self::take(Path::new(STATE_FOLDER), NAME, FlockOperation::NonBlockingLockShared, patience)
     }
 
-    fn take(folder: &Path, operation: FlockOperation, patience: Duration) -> Result<Self, LockError> {
-        let file = open(folder)?;
+    /// For being the one who steers datagrams, which has nothing to do with changing something.
+    ///
+    /// # Errors
+    /// Somebody else is, or the file cannot be had.
+    pub fn steering() -> Result<Self, LockError> {
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        Self::take(Path::new(STATE_FOLDER), STEER_NAME, exclusive, Duration::ZERO)
+    }
+
+    /// Whether somebody steers datagrams.
+    ///
+    /// # Errors
+    /// The file cannot be had.
+    pub fn is_somebody_steering() -> Result<bool, LockError> {
+        match Self::steering() {
+            Ok(_) => Ok(false),
+            Err(LockError::Held { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(
+        folder: &Path,
+        name: &str,
+        operation: FlockOperation,
+        patience: Duration,
+    ) -> Result<Self, LockError> {
+        let file = open(folder, name)?;
         let deadline = Instant::now() + patience;
         loop {
             match flock(&file, operation) {
@@ -89,7 +117,7 @@ impl Lock {
                 Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => sleep(INTERVAL),
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(LockError::Held { holder: holder(&file) }),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(failed("lock", &folder.join(NAME))(errno.into())),
+                Err(errno) => return Err(failed("lock", &folder.join(name))(errno.into())),
             }
         }
     }
@@ -101,13 +129,13 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LockEr
 }
 
 /// Opens the lock's file, making it and its folder if they are not there.
-fn open(folder: &Path) -> Result<File, LockError> {
+fn open(folder: &Path, name: &str) -> Result<File, LockError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create", folder))?;
     let status = std::fs::symlink_metadata(folder).map_err(failed("look at", folder))?;
     if !status.is_dir() || !is_ours(&status) {
         return Err(LockError::NotOurs { path: folder.to_owned() });
     }
-    let path = folder.join(NAME);
+    let path = folder.join(name);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let file = options.open(&path).map_err(failed("open", &path))?;
@@ -174,30 +202,30 @@ mod tests {
     fn entering_excludes_changing_and_not_entering() {
         let folder = folder("lock-shared");
         let path = folder.path().join("vs");
-        let entering = Lock::take(&path, SHARED, AT_ONCE).unwrap();
-        let another = Lock::take(&path, SHARED, AT_ONCE).unwrap();
-        assert!(matches!(Lock::take(&path, EXCLUSIVE, AT_ONCE), Err(LockError::Held { .. })));
+        let entering = Lock::take(&path, NAME, SHARED, AT_ONCE).unwrap();
+        let another = Lock::take(&path, NAME, SHARED, AT_ONCE).unwrap();
+        assert!(matches!(Lock::take(&path, NAME, EXCLUSIVE, AT_ONCE), Err(LockError::Held { .. })));
         drop((entering, another));
-        let changing = Lock::take(&path, EXCLUSIVE, AT_ONCE).unwrap();
-        assert!(matches!(Lock::take(&path, SHARED, AT_ONCE), Err(LockError::Held { .. })));
+        let changing = Lock::take(&path, NAME, EXCLUSIVE, AT_ONCE).unwrap();
+        assert!(matches!(Lock::take(&path, NAME, SHARED, AT_ONCE), Err(LockError::Held { .. })));
         drop(changing);
-        assert!(Lock::take(&path, SHARED, AT_ONCE).is_ok());
+        assert!(Lock::take(&path, NAME, SHARED, AT_ONCE).is_ok());
     }
 
     #[test]
     fn a_copy_of_the_descriptor_does_not_prolong_it() {
         let folder = folder("lock-copy");
-        let held = Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).unwrap();
+        let held = Lock::take(folder.path(), NAME, EXCLUSIVE, AT_ONCE).unwrap();
         let _copy = held.file.try_clone().unwrap();
         drop(held);
-        assert!(Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).is_ok());
+        assert!(Lock::take(folder.path(), NAME, EXCLUSIVE, AT_ONCE).is_ok());
     }
 
     #[test]
     fn the_holder_is_named() {
         let folder = folder("lock-holder");
-        let _held = Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).unwrap();
-        let text = Lock::take(folder.path(), EXCLUSIVE, AT_ONCE).unwrap_err().to_string();
+        let _held = Lock::take(folder.path(), NAME, EXCLUSIVE, AT_ONCE).unwrap();
+        let text = Lock::take(folder.path(), NAME, EXCLUSIVE, AT_ONCE).unwrap_err().to_string();
         let me = format!("another vs (process {}) is changing", std::process::id());
         assert!(text.contains(&me), "{text}");
     }
@@ -217,7 +245,7 @@ mod tests {
     fn a_symbolic_link_in_the_place_of_the_lock_is_refused() {
         let folder = folder("lock-link");
         std::os::unix::fs::symlink("/dev/null", folder.path().join(NAME)).unwrap();
-        assert!(Lock::take(folder.path(), SHARED, AT_ONCE).is_err());
+        assert!(Lock::take(folder.path(), NAME, SHARED, AT_ONCE).is_err());
     }
 
     #[test]
@@ -225,6 +253,6 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = folder("lock-mode");
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(Lock::take(folder.path(), SHARED, AT_ONCE), Err(LockError::NotOurs { .. })));
+        assert!(matches!(Lock::take(folder.path(), NAME, SHARED, AT_ONCE), Err(LockError::NotOurs { .. })));
     }
 }

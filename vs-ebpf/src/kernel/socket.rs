@@ -74,6 +74,12 @@ impl SockAddress {
         u32::from(read::<u16>(self.0 + layout::SOCK_PORT.load()))
     }
 
+    /// Whether it is connected (`TCP_ESTABLISHED`, which a socket for datagrams is, too).
+    #[inline(always)]
+    pub(crate) fn is_connected(self) -> bool {
+        read::<u8>(self.0 + layout::SOCK_STATE.load()) == 1
+    }
+
     /// The IPv4 address it is bound to, in network order; of a socket of IPv6 the mapped one.
     #[inline(always)]
     pub(crate) fn address4(self) -> u32 {

@@ -3,24 +3,33 @@
 use core::ptr;
 
 use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
+use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::generated::bpf_bind;
 use aya_ebpf::macros::cgroup_sock_addr;
 use aya_ebpf::programs::SockAddrContext;
 
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
-use vs_common::network::{Address, DestinationChoice, decide_destination, network_flag, number};
+use vs_common::id::{Epoch, Xid};
+use vs_common::network::{
+    ADDRESS_KEY_BITS, Address, AddressKey, DestinationChoice, PortUse, decide_destination, network_flag,
+    number,
+};
 use vs_common::verdict::{Errno, Reason};
 
 use super::loopback;
-use super::{AS_ASKED, AS_HOST, Act, OWN_LOOPBACK, PASS, epoch, failure, refusal, refuse, rules_of, tag_of};
+use super::{
+    AS_ASKED, AS_HOST, Act, OWN_LOOPBACK, PASS, epoch, failure, has_port, refusal, refuse, rules_of, tag_of,
+};
+use crate::maps::SOURCES;
 
 /// Where `act.address` leads, and from which address: see [`decide_destination`]. On the context's own loopback both are set.
 #[inline(never)]
 pub(super) fn destination(tag: *const Tag, act: &mut Act) -> i32 {
     // SAFETY: A map's value, which lives until the program returns.
     let owner = unsafe { *tag };
-    let Some(rules) = rules_of(&owner, epoch()) else {
+    let epoch = epoch();
+    let Some(rules) = rules_of(&owner, epoch) else {
         return refusal(Errno::Enetunreach, Reason::StaleTarget);
     };
     let is_v4 = act.address.is_v4();
@@ -28,9 +37,20 @@ pub(super) fn destination(tag: *const Tag, act: &mut Act) -> i32 {
     if has_primary {
         act.primary = if is_v4 { rules.primary4 } else { rules.primary6 };
     }
-    match decide_destination(rules, &act.address) {
+    let choice = decide_destination(rules, &act.address);
+    // On its own loopback a context is among itself.
+    if rules.has(network_flag::CONNECT_PORTS)
+        && matches!(choice, DestinationChoice::AsAsked | DestinationChoice::Host)
+        && !has_port(&owner, epoch, PortUse::Connect, act)
+    {
+        return refusal(Errno::Eacces, Reason::Port);
+    }
+    match choice {
         DestinationChoice::AsAsked => {
             act.source = act.primary;
+            if rules.has(network_flag::SOURCES) {
+                route_source(epoch.0, owner.xid.0, act);
+            }
             AS_ASKED
         }
         DestinationChoice::Host => AS_HOST,
@@ -48,6 +68,15 @@ pub(super) fn destination(tag: *const Tag, act: &mut Act) -> i32 {
             OWN_LOOPBACK
         }
         DestinationChoice::Refused(errno, reason) => refusal(errno, reason),
+    }
+}
+
+/// Takes the source that the routes say, where they say another than the primary address.
+#[inline(never)]
+fn route_source(epoch: u32, xid: u32, act: &mut Act) {
+    let key = AddressKey { epoch: Epoch(epoch), xid: Xid(xid), address: act.address };
+    if let Some(source) = SOURCES.get(&Key::new(ADDRESS_KEY_BITS + 128, key)) {
+        act.source = *source;
     }
 }
 

@@ -13,7 +13,7 @@ use vs_common::kernel_layout::inject;
 use vs_common::network::{Address, decide_socket, decide_socket_option, is_netlink_question, number};
 use vs_common::verdict::{Errno, Reason, Verdict};
 
-use super::{epoch, rules_of};
+use super::{epoch, own_tag, rules_of};
 use crate::audit::Target;
 use crate::kernel::layout::is_injected;
 use crate::kernel::read;
@@ -25,6 +25,8 @@ use crate::{context, counters};
 
 /// `BPF_LOCAL_STORAGE_GET_F_CREATE`.
 const CREATE: u64 = 1;
+/// What a socket has of its maker's lifecycle.
+const OF_A_SOCKET: u32 = lifecycle::NETWORK | lifecycle::NETWORK_ONLY;
 /// Messages in one buffer that are looked at; more than that is nobody's question.
 const MAX_MESSAGES: u32 = 16;
 
@@ -32,7 +34,13 @@ const MAX_MESSAGES: u32 = 16;
 #[inline(always)]
 pub(super) fn sock_tag(sock: Sock) -> *mut Tag {
     // SAFETY: The map is a socket storage of `Tag`; `sock` is typed, which the verifier checks.
-    unsafe { bpf_sk_storage_get(SOCKETS.as_ptr(), sock.as_ptr(), ptr::null_mut(), 0).cast() }
+    own_tag(unsafe { bpf_sk_storage_get(SOCKETS.as_ptr(), sock.as_ptr(), ptr::null_mut(), 0).cast() })
+}
+
+/// Whether a family has addresses of the kind that contexts have.
+#[inline(always)]
+const fn is_internet(family: u32) -> bool {
+    family == number::AF_INET || family == number::AF_INET6
 }
 
 /// `__sock_create(family, type, protocol, kern)`, before there is anything: see [`decide_socket`]. Members of contexts without addresses of
@@ -54,10 +62,11 @@ fn socket_create(ctx: LsmContext) -> i32 {
 /// The same for a task that has some storage.
 #[inline(never)]
 fn member_creates(current: Task, family: u32, kind: u32, protocol: u32) -> i32 {
-    let actor = context::actor(current);
+    let actor = context::network_actor(current);
     match actor {
         Identity::Host => return allow_host(),
         Identity::Member(tag) if !tag.has_network() => return ALLOW,
+        Identity::Member(tag) if tag.is_network_only() && !is_internet(family) => return ALLOW,
         _ => {}
     }
     let verdict = decide_socket(actor, family, kind, protocol);
@@ -94,12 +103,12 @@ fn socket_post_create(ctx: LsmContext) -> i32 {
 /// The same for a task that has some storage.
 #[inline(never)]
 fn member_has_created(current: Task, sock: Sock, family: u32) -> i32 {
-    let actor = context::actor(current);
+    let actor = context::network_actor(current);
     let verdict = match actor {
         Identity::Host => return allow_host(),
         Identity::Unknown => Verdict::Deny(Errno::Enomem, Reason::UnknownActor),
         Identity::Member(tag) => {
-            let mut value = Tag { lifecycle: tag.lifecycle & lifecycle::NETWORK, ..tag };
+            let mut value = Tag { lifecycle: tag.lifecycle & OF_A_SOCKET, ..tag };
             // SAFETY: As in `sock_tag`; `value` is a live local of the map's value type. The socket is its maker's alone.
             let stored = unsafe {
                 bpf_sk_storage_get(
@@ -185,7 +194,7 @@ fn member_sends(sock: Sock, buffer: *const c_void) -> i32 {
     }
     // SAFETY: As in `member_sets_option`.
     let owner = unsafe { *tag };
-    if !owner.has_network() {
+    if !owner.has_network() || owner.is_network_only() {
         return ALLOW;
     }
     let (data, length) = packet(buffer);

@@ -13,7 +13,9 @@ use vs_common::verdict::{Errno, Reason};
 
 use super::connect::{destination, destination6, local_port, local4, local6, redirect6};
 use super::name::{show_peer4, show_peer6};
-use super::{AS_ASKED, Act, OWN_LOOPBACK, PASS, epoch, listed, loopback, refusal, refuse, rules_of, tag_of};
+use super::{
+    AS_ASKED, Act, OWN_LOOPBACK, PASS, epoch, is_hosts, listed, loopback, refusal, refuse, rules_of, tag_of,
+};
 
 /// Where a datagram comes from, before anybody looked: none is [`Address::NONE`].
 #[repr(C)]
@@ -47,6 +49,7 @@ fn own_source(tag: *const Tag, act: &mut Act) -> i32 {
             rules.has(network_flag::LOOPBACK_SHARED | network_flag::HOST)
                 && !act.address.is_context_loopback()
         }
+        AddressKind::Unicast if rules.has(network_flag::HOST) => is_hosts(epoch, &act.address),
         _ if rules.has(network_flag::HOST) => true,
         AddressKind::Unicast => listed(epoch, owner.xid, &act.address).is_some(),
         AddressKind::Any | AddressKind::Multicast | AddressKind::Broadcast => false,

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use aya_ebpf::bindings::bpf_sk_lookup;
+use aya_ebpf::bindings::{bpf_sk_lookup, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_map_lookup_elem, bpf_sk_assign, bpf_sk_release, bpf_sk_storage_get, bpf_sock_hash_update,
 };
@@ -17,16 +17,18 @@ use aya_ebpf::programs::{SkLookupContext, SockOpsContext};
 use vs_common::context::{Tag, lifecycle};
 use vs_common::hook::Hook;
 use vs_common::id::{ContextKind, Epoch, Xid};
-use vs_common::network::{Address, LISTENER_V6, ListenerKey, network_flag, number};
+use vs_common::network::{Address, LISTENER_UDP, LISTENER_V6, ListenerKey, network_flag, number};
 use vs_common::policy_entry::ContextKey;
 
-use super::{epoch, listed};
+use super::{epoch, is_host_confined, listed};
 use crate::counters;
 use crate::kernel::socket::SockAddress;
-use crate::maps::{LISTENERS, NETWORKS, SOCKETS};
+use crate::maps::{DATAGRAMS, LISTENERS, NETWORKS, SOCKETS};
 
 /// `BPF_SOCK_OPS_TCP_LISTEN_CB`, which needs no flag to be called.
 const LISTEN: u32 = 11;
+/// `TCP_ESTABLISHED`.
+const ESTABLISHED: u32 = 1;
 /// What the program returns: nothing hangs on it.
 const DONE: u32 = 1;
 /// `SK_PASS`.
@@ -61,9 +63,14 @@ fn listen_event(ctx: SockOpsContext) -> u32 {
     }
     // SAFETY: A map's value, which lives until the program returns.
     let owner = unsafe { *tag };
-    if !owner.has_network() {
+    // Where the host is confined, who uses its addresses listens beside its own services.
+    let xid = if owner.has_network() {
+        owner.xid
+    } else if is_host_confined(epoch()) {
+        Xid::HOST
+    } else {
         return DONE;
-    }
+    };
     let is_any = owner.lifecycle & lifecycle::BOUND_TO_ANY != 0;
     let facts = SockAddress::of(sock.cast());
     let is_v6 = facts.family() == number::AF_INET6;
@@ -75,7 +82,7 @@ fn listen_event(ctx: SockOpsContext) -> u32 {
     } else {
         Address::v4(facts.address4())
     };
-    let mut key = ListenerKey { xid: owner.xid, port, address };
+    let mut key = ListenerKey { xid, port, address };
     let mut is_kept = true;
     // One of IPv6 that is not for IPv6 only listens for IPv4 as well.
     if !is_v6 || !facts.is_v6_only() {
@@ -97,7 +104,8 @@ fn remember(ctx: &SockOpsContext, key: &mut ListenerKey) -> bool {
     unsafe { bpf_sock_hash_update(ctx.ops, listeners(), ptr::from_mut(key).cast(), 0) == 0 }
 }
 
-/// `__inet_lookup_listener`, `__inet6_lookup_listener`, before the kernel's own search; for datagrams too, which it lets go.
+/// `__inet_lookup_listener`, `__inet6_lookup_listener`, before the kernel's own search; `__udp4_lib_lookup`, `__udp6_lib_lookup`, after
+/// that for one address and before that for ANY.
 ///
 /// | destination                   | listener at it | on ANY | outcome                    |
 /// |-------------------------------|----------------|--------|----------------------------|
@@ -105,7 +113,7 @@ fn remember(ctx: &SockOpsContext, key: &mut ListenerKey) -> bool {
 /// | a context's                   | yes            | -      | the kernel's search        |
 /// | a context's                   | no             | yes    | that one                   |
 /// | a context's, listed           | no             | no     | the kernel's search: a service of the host's on ANY has the port |
-/// | a context's own loopback      | no             | no     | nobody: refused            |
+/// | a context's own loopback      | no             | no     | nobody: refused; for datagrams the kernel's search |
 #[sk_lookup]
 fn socket_lookup(ctx: SkLookupContext) -> u32 {
     let lookup = ctx.lookup;
@@ -113,7 +121,8 @@ fn socket_lookup(ctx: SkLookupContext) -> u32 {
     let (protocol, family) = unsafe {
         (ptr::read_volatile(&raw const (*lookup).protocol), ptr::read_volatile(&raw const (*lookup).family))
     };
-    if protocol != number::TCP {
+    let is_datagram = protocol == number::UDP;
+    if protocol != number::TCP && !(is_datagram && DATAGRAMS.get(0).is_some_and(|word| *word != 0)) {
         return PASS;
     }
     let epoch = epoch();
@@ -122,6 +131,7 @@ fn socket_lookup(ctx: SkLookupContext) -> u32 {
     // SAFETY: As above.
     let port = unsafe { ptr::read_volatile(&raw const (*lookup).local_port) };
     let port = if family == number::AF_INET6 { port | LISTENER_V6 } else { port };
+    let port = if is_datagram { port | LISTENER_UDP } else { port };
     let mut key = ListenerKey { xid, port, address };
     // SAFETY: The map, a live local of its key type, the program's own context; each socket found is released.
     unsafe {
@@ -133,14 +143,17 @@ fn socket_lookup(ctx: SkLookupContext) -> u32 {
         key.address = Address::NONE;
         let any = bpf_map_lookup_elem(listeners(), ptr::from_ref(&key).cast());
         if !any.is_null() {
-            let assigned = bpf_sk_assign(lookup.cast(), any, 0);
+            // One that is connected takes datagrams from where it is connected to, and those find it.
+            let is_open = ptr::read_volatile(&raw const (*any.cast::<bpf_sock>()).state) != ESTABLISHED;
+            let is_assigned = is_open && bpf_sk_assign(lookup.cast(), any, 0) == 0;
             bpf_sk_release(any);
-            if assigned == 0 {
+            if is_assigned {
                 return PASS;
             }
         }
     }
-    if is_loopback { DROP } else { PASS }
+    // Who is bound to a loopback address for datagrams may not have been remembered yet.
+    if is_loopback && !is_datagram { DROP } else { PASS }
 }
 
 /// Where a connection is for.
@@ -166,13 +179,16 @@ fn destination(lookup: *mut bpf_sk_lookup, family: u32) -> Address {
 fn owner(epoch: Epoch, address: &Address) -> Option<(Xid, bool)> {
     let xid = if address.is_v4() && Address::is_loopback4(address.v4_word()) {
         Address::loopback4_owner(address.v4_word())
+    } else if *address == Address::LOOPBACK6 {
+        Xid::HOST
     } else if address.is_own_loopback6() {
         address.loopback6_owner()
     } else {
         return listed(epoch, Xid::HOST, address).map(|xid| (xid, false));
     };
     if !matches!(xid.kind(), ContextKind::Guest) {
-        return None;
+        // Where the host is confined, whoever listens for it on ANY has its loopback, too.
+        return if is_host_confined(epoch) { Some((Xid::HOST, false)) } else { None };
     }
     // SAFETY: As in `super::rules_of`.
     let rules = unsafe { NETWORKS.get(&ContextKey { epoch, xid })? };

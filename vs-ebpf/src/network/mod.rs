@@ -9,7 +9,7 @@
 //! | `connect4`, `connect6`           | the source is the context's; loopback leads to its own                    |
 //! | `sendmsg4`, `sendmsg6`           | the same for each datagram of a socket that is not connected              |
 //! | `recvmsg*`, `getsockname*`, `getpeername*` | loopback is shown as loopback                                   |
-//! | `listen_event`, `socket_lookup`  | one listener on ANY has the connections of every address of its context   |
+//! | `listen_event`, `udp_sockets`, `socket_lookup` | one listener on ANY has the connections of every address of its context   |
 //! | `socket_create` and other hooks of the LSM | what the programs above do not see is refused                   |
 //!
 //! Decisions are `vs_common::network`'s.
@@ -18,6 +18,7 @@ mod bind;
 mod connect;
 mod create;
 mod datagram;
+mod gather;
 mod listen;
 mod loopback;
 mod name;
@@ -32,11 +33,13 @@ use aya_ebpf::helpers::generated::{bpf_set_retval, bpf_sk_storage_get};
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
-use vs_common::network::{ADDRESS_KEY_BITS, Address, AddressKey, NetworkRules};
+use vs_common::network::{
+    ADDRESS_KEY_BITS, Address, AddressKey, NetworkRules, PORT_KEY_BITS, PortKey, PortUse,
+};
 use vs_common::policy_entry::ContextKey;
 use vs_common::verdict::{Errno, Reason};
 
-use crate::maps::{ADDRESSES, EPOCH, NETWORKS, SOCKETS};
+use crate::maps::{ADDRESSES, EPOCH, HOST_EPOCHS, NETWORKS, PORTS, SOCKETS};
 use crate::verdict::{Denial, deny};
 
 /// What a program at a socket address returns to let the call go on.
@@ -104,8 +107,15 @@ fn tag_of(ctx: *mut bpf_sock_addr) -> *mut Tag {
     // SAFETY: The program's own context; its socket is never NULL and known to the verifier, and the map is a socket storage of `Tag`.
     unsafe {
         let sock: *mut c_void = ptr::read_volatile(&raw const (*ctx).__bindgen_anon_1.sk).cast();
-        bpf_sk_storage_get(SOCKETS.as_ptr(), sock, ptr::null_mut(), 0).cast()
+        own_tag(bpf_sk_storage_get(SOCKETS.as_ptr(), sock, ptr::null_mut(), 0).cast())
     }
+}
+
+/// A socket's tag; null if it is the host's, whose sockets have one only where they were bound to ANY and the host is confined.
+#[inline(always)]
+fn own_tag(tag: *mut Tag) -> *mut Tag {
+    // SAFETY: A map's value, which lives until the program returns.
+    if !tag.is_null() && unsafe { (*tag).xid } == Xid::HOST { ptr::null_mut() } else { tag }
 }
 
 /// What policy says of the addresses of a socket's context. None: the context is gone, or its number has been given again; the socket
@@ -122,6 +132,38 @@ fn rules_of(tag: &Tag, epoch: Epoch) -> Option<&'static NetworkRules> {
 fn listed(epoch: Epoch, xid: Xid, address: &Address) -> Option<Xid> {
     let key = Key::new(ADDRESS_KEY_BITS + 128, AddressKey { epoch, xid, address: *address });
     ADDRESSES.get(&key).copied()
+}
+
+/// Whether an address is no context's: the host's, or nobody's here. By reference: of an owner that is copied LLVM compares the register where
+/// there is none, and the verifier refuses.
+#[inline(always)]
+fn is_hosts(epoch: Epoch, address: &Address) -> bool {
+    let key = Key::new(ADDRESS_KEY_BITS + 128, AddressKey { epoch, xid: Xid::HOST, address: *address });
+    match ADDRESSES.get(&key) {
+        Some(owner) => *owner == Xid::HOST,
+        None => true,
+    }
+}
+
+/// Whether policy in force has `[host] addresses`.
+#[inline(always)]
+fn is_host_confined(epoch: Epoch) -> bool {
+    HOST_EPOCHS.get(epoch.0 & 1).is_some_and(|confined| *confined == epoch.0)
+}
+
+/// Whether policy gives a context a port.
+#[inline(never)]
+fn is_given_port(epoch: u32, xid: u32, usage: u32, port: u32) -> u32 {
+    let key =
+        PortKey { epoch: Epoch(epoch), xid: Xid(xid), usage: usage as u16, port: (port as u16).to_be() };
+    u32::from(PORTS.get(&Key::new(PORT_KEY_BITS + 16, key)).is_some())
+}
+
+/// Whether policy gives the socket's context the port that it asks for.
+#[inline(always)]
+fn has_port(owner: &Tag, epoch: Epoch, usage: PortUse, act: &Act) -> bool {
+    let usage = PortKey::usage_of(usage, act.protocol as u8);
+    is_given_port(epoch.0, owner.xid.0, u32::from(usage), act.port) != 0
 }
 
 /// A denial as a negative number, for functions that say what to do next: the errno, the reason, and whether mode observe lets it pass.

@@ -7,10 +7,11 @@ use std::os::fd::BorrowedFd;
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
-use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
+use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
+use crate::compile::port::PortPrefix;
 use crate::maps::store::{Store, StoreError};
 
 use super::enrich::tests::padded;
@@ -134,6 +135,30 @@ impl Store for FakeMaps {
         unreachable!()
     }
     fn remove_address(&mut self, _: AddressKey, _: u8) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn is_host_confined(&self, _: Epoch) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    fn set_host_confined(&mut self, _: Epoch, _: bool) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError> {
+        unreachable!()
+    }
+    fn put_ports(&mut self, _: ContextKey, _: PortPrefix) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn remove_ports(&mut self, _: ContextKey, _: PortPrefix) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn source_rows(&self) -> Result<Vec<(AddressKey, u8, Address)>, StoreError> {
+        unreachable!()
+    }
+    fn put_source(&mut self, _: AddressKey, _: u8, _: Address) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn remove_source(&mut self, _: AddressKey, _: u8) -> Result<(), StoreError> {
         unreachable!()
     }
     fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {

@@ -30,7 +30,7 @@ impl Foreseen {
     /// # Errors
     /// The machine lacks what contexts need and policy does not have assigned, or it cannot be looked at.
     pub(super) fn of(
-        policy: &Policy,
+        policy: Option<&Policy>,
         rows: &Rows,
         networks: &Networks,
     ) -> Result<Option<Self>, HostNetworkError> {

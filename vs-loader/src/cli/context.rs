@@ -2,6 +2,7 @@
 
 pub(super) mod dynamic;
 mod list;
+pub(super) mod network;
 
 use clap::{Args, Subcommand};
 

@@ -5,6 +5,7 @@ use crate::context::create::CreateError;
 use crate::context::enter::user::UserError;
 use crate::context::enter::{EnterError, WaitError};
 use crate::context::host_tree::HostTreeError;
+use crate::context::join::JoinError;
 use crate::context::processes::ProcessError;
 use crate::context::registry::RegistryError;
 use crate::context::sealed::SealError;
@@ -46,6 +47,7 @@ failures! {
     EnterError => of_enter;
     HostTreeError => |_| exit_code::FAILURE;
     HostNetworkError => of_host_network;
+    JoinError => of_join;
     RegistryError => of_registry;
     SealError => |_| exit_code::FAILURE;
     StateError => of_state;
@@ -120,6 +122,13 @@ fn of_lock(error: &LockError) -> u8 {
     match error {
         LockError::Held { .. } => exit_code::LOCKED,
         LockError::NotOurs { .. } | LockError::Io { .. } => exit_code::FAILURE,
+    }
+}
+
+fn of_join(error: &JoinError) -> u8 {
+    match error {
+        JoinError::Registry(error) => of_registry(error),
+        _ => exit_code::FAILURE,
     }
 }
 

@@ -154,7 +154,7 @@ fn leave_nothing(epoch: Epoch, session: &Session<'_>) {
 
 /// Puts the addresses there that the machine lacks; the policy is not in force yet.
 fn prepare_addresses(policy: &Policy, wanted: &Wanted) -> Result<Option<Prepared>, Failure> {
-    Foreseen::of(policy, &wanted.rows, &wanted.networks)?.map(Foreseen::prepare).transpose()
+    Foreseen::of(Some(policy), &wanted.rows, &wanted.networks)?.map(Foreseen::prepare).transpose()
 }
 
 fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod audit;
+mod chbind;
 mod context;
 mod doctor;
 mod enter;
@@ -18,8 +19,11 @@ mod processes;
 mod ps;
 mod run;
 mod status;
+mod steer;
 mod unload;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -65,11 +69,24 @@ enum Command {
         after_help = "Examples:\n  vs run --context web -- nginx\n  vs run --context web --user www-data --env LANG=C -- sh\n  vs run --spectator -- ps -ef\n  vs run --new -- make -C /src"
     )]
     Run(run::Arguments),
+    /// Become a command that has some of the host's addresses and no other, and is the host's in all else.
+    ///
+    /// For the host's own services, beside those of contexts; `chbind` as the name of a link to vs is the same. The addresses stay with
+    /// whatever the command starts, and there is no way back. Exits as `vs run` does.
+    #[command(
+        after_help = "Examples:\n  vs chbind --ip 192.0.2.1 -- /usr/sbin/sshd -D\n  vs chbind --ip eth0 -- nginx"
+    )]
+    Chbind(chbind::Arguments),
     /// Run a shell, or another command, in a context that is running.
     ///
     /// Exits as `vs run` does.
     #[command(after_help = "Examples:\n  vs enter web\n  vs enter web -- ps -ef")]
     Enter(enter::Arguments),
+    /// Give sockets for datagrams that are bound to ANY those for every address of their context, not only for the primary one.
+    ///
+    /// Runs until it is ended, through every load. Without it a server on UDP has its primary address and its own loopback.
+    #[command(after_help = "Example:\n  systemctl enable --now vs-steer")]
+    Steer,
     /// Make, list, show and remove contexts.
     #[command(subcommand)]
     Context(context::ContextCommand),
@@ -120,7 +137,7 @@ pub type CommandResult = Result<u8, Failure>;
 
 /// Parses the command line, runs the subcommand, prints its failure, and returns the status for the shell.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(words()) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error),
     };
@@ -134,15 +151,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line; called by a classic name, as if that were the subcommand's.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<_> = std::env::args_os().collect();
+    let is_classic =
+        words.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "chbind"));
+    if is_classic {
+        words.insert(1, "chbind".into());
+    }
+    words
+}
+
 /// Prints what is wrong with the command line, or the help that was asked for. A wrong one of `vs run` is a failure before the command,
 /// whose statuses include 2.
 fn refuse(error: &clap::Error) -> ExitCode {
     // A closed pipe, or no standard error at all: there is nobody to be told.
     let _ = error.print();
-    let is_run = std::env::args_os()
+    let is_run = words()
+        .into_iter()
         .skip(1)
         .find(|word| word != "--json")
-        .is_some_and(|word| word == "run" || word == "enter");
+        .is_some_and(|word| word == "run" || word == "enter" || word == "chbind");
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if is_run => ExitCode::from(exit_code::RUN_FAILED),
@@ -157,7 +186,9 @@ fn dispatch(command: Command, output: Output) -> CommandResult {
         Command::Unload(arguments) => unload::run(&arguments, output),
         Command::Status(arguments) => status::run(&arguments, output),
         Command::Run(arguments) => run::run(arguments),
+        Command::Chbind(arguments) => chbind::run(&arguments),
         Command::Enter(arguments) => enter::run(arguments),
+        Command::Steer => steer::run(),
         Command::Context(command) => context::run(command, output),
         Command::Ps(arguments) => ps::run(&arguments, output),
         Command::Kill(arguments) => kill::run(&arguments),

@@ -14,7 +14,7 @@ pub use self::address::{Asked, How, Outcome};
 pub use self::file::{FILE_KINDS, FileKind, capability_number};
 pub use self::socket::{SOCKET_KINDS, SocketKind};
 pub use self::table::ACTS;
-use super::network::Network;
+use super::network::{Network, Networks};
 
 mod address;
 mod file;
@@ -89,6 +89,8 @@ pub struct Target<'t> {
     pub address: Option<Asked>,
     /// The addresses of the actor's context, if it has its own.
     pub network: Option<&'t Network>,
+    /// Everybody's.
+    pub networks: &'t Networks,
 }
 
 impl Act {
@@ -129,8 +131,14 @@ impl Act {
 
     /// What becomes of the address that the act is done to; `None`: there is none, or nobody judges it.
     pub fn outcome(&self, actor: Identity, target: &Target<'_>) -> Option<Result<Outcome, (Errno, Reason)>> {
-        let (network, asked) = (own_network(actor, target)?, target.address?);
-        let Identity::Member(tag) = actor else { return None };
+        let asked = target.address?;
+        let (Some(network), Identity::Member(tag)) = (own_network(actor, target), actor) else {
+            let is_host = matches!(actor, Identity::Host);
+            let is_known = !matches!(actor, Identity::Unknown);
+            return (self.is_bind() && is_known)
+                .then(|| address::bind_as_host(target.networks, is_host, asked))
+                .flatten();
+        };
         match self.decision {
             Decision::Bind => Some(address::bind(network, tag.xid, asked)),
             Decision::Destination => Some(address::destination(network, tag.xid, asked)),

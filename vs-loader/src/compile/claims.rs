@@ -1,5 +1,7 @@
 //! Whose an address is when contexts of a policy meet those that are no policy's.
 
+use vs_common::id::Xid;
+use vs_common::network::network_flag;
 use vs_common::policy_entry::context_flag;
 
 use super::context::ContextLabel;
@@ -43,19 +45,27 @@ fn cure(is_dynamic: bool, by: &ContextLabel) -> String {
 /// The addresses that a context would have although one that stays has them: a dynamic one, or one kept without the policy.
 ///
 /// Within a policy there are none, so those that stay come first.
-pub(super) fn taken_addresses(all: EpochRows<'_>) -> Vec<AddressTaken> {
+pub fn taken_addresses(all: EpochRows<'_>) -> Vec<AddressTaken> {
     let stays = |flags: u32| flags & (context_flag::DYNAMIC | context_flag::ORPHAN) != 0;
-    let mut networks: Vec<_> =
-        all.networks.iter().filter_map(|(xid, network)| Some((*xid, all.rows.get(xid)?, network))).collect();
-    networks.sort_by_key(|(_, rules, _)| !stays(rules.flags));
+    let mut networks: Vec<_> = all
+        .networks
+        .iter()
+        .filter_map(|(xid, network)| {
+            let label = |rules| (ContextLabel::of(*xid, rules), rules.flags);
+            let owner = all.rows.get(xid).map(label);
+            Some((owner.or_else(|| (*xid == Xid::HOST).then(|| (ContextLabel::host(), 0)))?, network))
+        })
+        .collect();
+    networks.sort_by_key(|((_, flags), _)| !stays(*flags));
     let mut claims = Claims::default();
     let mut taken = Vec::new();
-    for (xid, rules, network) in networks {
-        let context = ContextLabel::of(xid, rules);
+    for ((context, own_flags), network) in networks {
+        let is_shared = network.rules.has(network_flag::SHARED);
         for address in &network.addresses {
             match claims.overlapping(address) {
-                None => claims.insert(*address, (context.clone(), rules.flags)),
-                Some((other, (by, flags))) => taken.push(AddressTaken {
+                None => claims.insert(*address, (context.clone(), own_flags, is_shared)),
+                Some((other, (_, _, true))) if is_shared && other == address => {}
+                Some((other, (by, flags, _))) => taken.push(AddressTaken {
                     context: context.clone(),
                     address: *address,
                     by: by.clone(),

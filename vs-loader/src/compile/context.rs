@@ -64,11 +64,12 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 4] = [
+const FLAGS: [(u32, &str); 5] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
     (context_flag::NETWORK, "network"),
+    (context_flag::NETWORK_ONLY, "network-only"),
 ];
 
 /// The words for a row's flags.
@@ -97,11 +98,17 @@ impl ContextLabel {
     pub fn of(xid: Xid, rules: &ContextRules) -> Self {
         Self { xid, name: name_of(rules).into_owned() }
     }
+
+    /// Of the host, which has no row.
+    pub const fn host() -> Self {
+        Self { xid: Xid::HOST, name: String::new() }
+    }
 }
 
 impl fmt::Display for ContextLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.xid {
+            Xid::HOST => f.write_str("the host"),
             Xid::SPECTATOR => write!(f, "spectator (xid {})", self.xid),
             xid => write!(f, "context {} (xid {xid})", self.name.escape_debug()),
         }

@@ -3,6 +3,7 @@
 //! Changes come in an order in which they could be made one by one without a moment laxer than both ends: what tightens first, what
 //! loosens last.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use vs_common::id::Xid;
@@ -12,7 +13,7 @@ use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
 use super::context::{ContextLabel, flag_names, mode_name, proc_mode_name};
 use super::entries::{EpochRows, Rows};
 use super::network::{Network, Networks, Prefix, loopback_name, loopback_of, network_flag_name, to_ip};
-use crate::policy::Loopback;
+use crate::policy::{Loopback, PortSet};
 
 mod network;
 
@@ -60,6 +61,12 @@ pub enum Change {
         /// Whether it is set from now on.
         is_set: bool,
     },
+    /// The ports that it may bind to, of the host those on ANY; `None`: all.
+    BindPorts(Option<PortSet>, Option<PortSet>),
+    /// The ports that it may connect and send to; `None`: all.
+    ConnectPorts(Option<PortSet>, Option<PortSet>),
+    /// Where its packets come from, by destination.
+    Sources(BTreeMap<Prefix, Address>),
     /// It has another address.
     AddressAdded(Prefix),
     /// It has these addresses from now on.
@@ -97,6 +104,7 @@ impl Change {
             Self::Added(..) | Self::NetworkAdded(_) | Self::AddressAdded(_) => Direction::Loosens,
             // With NETWORK alone a context has no address at all, and without it the host's.
             Self::Flag { flag: context_flag::PROC_LOCK | context_flag::NETWORK, is_set } => by(is_set),
+            Self::Flag { flag: context_flag::NETWORK_ONLY, is_set } => by(!is_set),
             Self::Flag { flag: context_flag::DYNAMIC | context_flag::ORPHAN, .. } => Direction::Neutral,
             Self::Flag { .. } => Direction::Loosens,
             Self::Mode(_, to) => by(Mode::from_number(to) == Some(Mode::Enforce)),
@@ -105,18 +113,28 @@ impl Change {
             Self::RecordsPerSecond(..) | Self::RecordBurst(..) | Self::Primary(_, Some(_), Some(_)) => {
                 Direction::Neutral
             }
+            Self::BindPorts(ref from, ref to) | Self::ConnectPorts(ref from, ref to) => {
+                by(every(to).without(&every(from)) == PortSet::default())
+            }
+            Self::Sources(_) => Direction::Neutral,
             Self::Primary(_, _, to) => by(to.is_none()),
             Self::Loopback(from, to) => match (loopback_of(from), loopback_of(to)) {
                 (Some(from), Some(to)) => by(breadth(to) < breadth(from)),
                 _ => Direction::Loosens,
             },
-            Self::NetworkFlag { flag: network_flag::SHOW_ANY, .. } => Direction::Neutral,
+            Self::NetworkFlag { flag: network_flag::SHOW_ANY | network_flag::SHARED, .. } => {
+                Direction::Neutral
+            }
             Self::NetworkFlag { flag: network_flag::MULTICAST | network_flag::BROADCAST, is_set } => {
                 by(!is_set)
             }
             Self::NetworkFlag { .. } => Direction::Loosens,
         }
     }
+}
+
+fn every(ports: &Option<PortSet>) -> PortSet {
+    ports.clone().unwrap_or_else(PortSet::every)
 }
 
 /// How much of the machine's loopback a context reaches.
@@ -207,6 +225,9 @@ impl fmt::Display for Change {
             Self::RecordBurst(from, to) => write!(f, "record_burst {from} -> {to}"),
             Self::NetworkRemoved => f.write_str("addresses of its own removed"),
             Self::NetworkAdded(network) => write!(f, "added {network}"),
+            Self::BindPorts(from, to) => write!(f, "bind {} -> {}", ports(from), ports(to)),
+            Self::ConnectPorts(from, to) => write!(f, "connect {} -> {}", ports(from), ports(to)),
+            Self::Sources(to) => write!(f, "{} destinations with a source of their own", to.len()),
             Self::AddressRemoved(address) => write!(f, "address {address} removed"),
             Self::AddressAdded(address) => write!(f, "address {address} added"),
             Self::Primary(_, from, to) => write!(f, "primary {} -> {}", shown(*from), shown(*to)),
@@ -222,6 +243,10 @@ impl fmt::Display for Change {
 
 const fn switch(is_set: bool) -> &'static str {
     if is_set { "off -> on" } else { "on -> off" }
+}
+
+fn ports(ports: &Option<PortSet>) -> String {
+    ports.as_ref().map_or_else(|| "every port".to_owned(), ToString::to_string)
 }
 
 fn shown(address: Option<Address>) -> String {
@@ -247,6 +272,13 @@ pub fn diff(old: EpochRows<'_>, new: EpochRows<'_>) -> Vec<MapChange> {
             _ => push(*xid, before, Change::Removed),
         }
     }
+    let host = [old, new].map(|all| all.networks.get(&Xid::HOST));
+    for change in network::changes_of(host[0], host[1]) {
+        changes.push(MapChange { context: ContextLabel::host(), change });
+    }
+    let mut push = |xid: Xid, rules: &ContextRules, change: Change| {
+        changes.push(MapChange { context: ContextLabel::of(xid, rules), change });
+    };
     for (xid, after) in new.rows {
         if !old.rows.get(xid).is_some_and(|before| is_same_context(before, after)) {
             push(*xid, after, Change::Added(*after, new.networks.get(xid).cloned()));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use vs_common::hook::Hook;
 use vs_common::id::{Generation, Xid};
-use vs_common::limits::{MAX_ADDRESSES, MAX_CONTEXTS};
+use vs_common::limits::{MAX_ADDRESSES, MAX_CONTEXTS, MAX_PORTS};
 use vs_common::policy_entry::{ContextRules, context_flag};
 
 use super::claims::{AddressTaken, taken_addresses};
@@ -14,7 +14,7 @@ use super::context::{
 };
 use super::needs::needed_hooks;
 use super::network::{Network, Networks};
-use crate::policy::Policy;
+use crate::policy::{Confine, Policy};
 
 /// The rows of one epoch.
 pub type Rows = BTreeMap<Xid, ContextRules>;
@@ -62,6 +62,9 @@ pub enum CompileError {
         "with the contexts in force that stay there would be {0} addresses, and there can be {MAX_ADDRESSES}; remove some, see `vs context list`"
     )]
     TooManyAddresses(usize),
+    /// More rows of ports than the maps hold.
+    #[error("the ports of all contexts come to {0} rows, and there can be {MAX_PORTS}; write fewer ranges")]
+    TooManyPorts(usize),
     /// More rows than the maps hold.
     #[error(
         "with the dynamic contexts in force there would be {0} contexts, and there can be {MAX_CONTEXTS}; remove some, see `vs context list`"
@@ -137,11 +140,17 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
         let xid = context.xid().value();
         let generation = generations.of(xid, context.name().as_str())?;
         let mut flags = lock;
+        if context.confine().value() == Confine::Network {
+            flags |= context_flag::NETWORK_ONLY;
+        }
         if let Some(network) = context.network() {
             flags |= context_flag::NETWORK;
             networks.insert(xid, Network::of(network, generation));
         }
         rows.insert(xid, context_rules(context, generation, flags));
+    }
+    if let Some(host) = policy.host_network() {
+        networks.insert(Xid::HOST, Network::of_host(host));
     }
     MapEntries { rows, networks, next_generation: generations.next }.checked()
 }
@@ -223,6 +232,10 @@ impl MapEntries {
         if addresses > MAX_ADDRESSES as usize {
             return Err(CompileError::TooManyAddresses(addresses));
         }
+        let ports = self.networks.values().map(|network| network.port_rows().len()).sum();
+        if ports > MAX_PORTS as usize {
+            return Err(CompileError::TooManyPorts(ports));
+        }
         let taken = taken_addresses(self.epoch_rows());
         if !taken.is_empty() {
             return Err(CompileError::AddressesTaken(taken));
@@ -234,6 +247,9 @@ impl MapEntries {
 impl fmt::Display for MapEntries {
     /// One row a line, by number, every field with its name; beneath it its addresses, if it has some.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(network) = self.networks.get(&Xid::HOST) {
+            writeln!(f, "host {network}")?;
+        }
         for (xid, rules) in &self.rows {
             let flags = flag_names(rules.flags).join("+");
             writeln!(

@@ -120,20 +120,27 @@ pub fn explain(
         None => None,
     };
     question::check_operands(act, question, file)?;
-    let address = question.address.map(|address| Asked { address, is_v6_only: question.is_v6_only });
+    let address = question.address.map(|address| Asked {
+        address,
+        is_v6_only: question.is_v6_only,
+        port: question.port.as_ref().map(|range| (range.protocol, *range.ports.start())),
+    });
     let target = match &question.target {
         Some(name) => Some((party(entries, name)?, question.standing)),
         None => None,
     };
     let process =
         target.as_ref().map_or(Identity::Host, |(party, standing)| identity(entries, party, *standing));
+    let process = beyond_addresses(process, false);
     let network = match &actor {
         Party::Context(label) => entries.networks().get(&label.xid),
         Party::Host | Party::Unknown => None,
     };
     let capability = question.capability.unwrap_or_default();
-    let facts = Target { process, file, capability, socket, address, network };
-    let asking = identity(entries, &actor, Standing::Member);
+    let networks = entries.networks();
+    let facts = Target { process, file, capability, socket, address, network, networks };
+    let asking_of_network = act.hook.info().need == Need::Network;
+    let asking = beyond_addresses(identity(entries, &actor, Standing::Member), asking_of_network);
     let verdict = act.decide(asking, &facts);
     let rules = match &actor {
         Party::Context(label) => entries.rows().get(&label.xid),
@@ -212,6 +219,14 @@ fn identity(entries: &MapEntries, party: &Party, standing: Standing) -> Identity
         Standing::Stale => (Generation(0), 0),
     };
     Identity::Member(Tag { xid: label.xid, lifecycle: lifecycle | residence, generation })
+}
+
+/// Where it is not about addresses, a process of a context that confines nothing else is the host's.
+fn beyond_addresses(identity: Identity, is_about_addresses: bool) -> Identity {
+    match identity {
+        Identity::Member(tag) if tag.is_network_only() && !is_about_addresses => Identity::Host,
+        identity => identity,
+    }
 }
 
 /// What becomes of a verdict. Only what is between contexts follows the mode; an actor without rules is always enforced upon.

@@ -16,9 +16,10 @@ mod entries;
 pub mod explain;
 mod needs;
 pub mod network;
+pub mod port;
 mod reload;
 
-pub use claims::AddressTaken;
+pub use claims::{AddressTaken, taken_addresses};
 pub use context::{ContextLabel, flag_names, mode_name, name_of, proc_mode_name};
 pub use diff::{Change, Direction, Family, MapChange, diff};
 pub use entries::{CompileError, EpochRows, Known, MapEntries, NameTaken, Rows, compile};

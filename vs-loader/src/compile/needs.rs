@@ -12,8 +12,8 @@ use super::entries::Rows;
 fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
     let is_locked = rules.flags & context_flag::PROC_LOCK != 0;
     let has_network = rules.flags & context_flag::NETWORK != 0;
-    let is_plain =
-        !matches!(ProcMode::from_number(rules.proc_mode), Some(ProcMode::Pidns | ProcMode::Hidepid));
+    let is_plain = rules.flags & context_flag::NETWORK_ONLY == 0
+        && !matches!(ProcMode::from_number(rules.proc_mode), Some(ProcMode::Pidns | ProcMode::Hidepid));
     let is_spectator = matches!(xid.kind(), ContextKind::Spectator);
     let is_in_host_tree = is_plain || is_spectator || is_locked;
     let has_network = has_network || ProcMode::from_number(rules.proc_mode).is_none();

@@ -5,9 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use vs_common::id::{Generation, Xid};
-use vs_common::network::{Address, NetworkRules, network_flag};
+use vs_common::network::{Address, NetworkRules, PortUse, network_flag};
 
-use crate::policy::{Loopback, NetworkPolicy, Rule};
+use super::port::{PortPrefix, prefixes_of};
+use crate::policy::{HostNetworkPolicy, Loopback, NetworkPolicy, PortSet, Rule};
 pub use crate::policy::{Prefix, to_address, to_ip};
 
 /// Every context's addresses in one epoch. Contexts that use the host's are not in it.
@@ -20,11 +21,17 @@ pub struct Network {
     pub rules: NetworkRules,
     /// Its addresses: its rows in `ADDRESSES`.
     pub addresses: BTreeSet<Prefix>,
+    /// The ports that it may bind to, of the host those whose sockets stay on ANY, where not every one may: rows in `PORTS`.
+    pub bind_ports: Option<PortSet>,
+    /// The ports that it may connect and send to, where not every one may: rows in `PORTS`.
+    pub connect_ports: Option<PortSet>,
+    /// Where its packets come from, by destination, if not from the primary address: its rows in `SOURCES`.
+    pub sources: BTreeMap<Prefix, Address>,
 }
 
 impl Network {
     /// What policy says comes to.
-    pub(super) fn of(policy: &NetworkPolicy, generation: Generation) -> Self {
+    pub fn of(policy: &NetworkPolicy, generation: Generation) -> Self {
         let primary4 = policy.primary4().map(|rule| to_address(IpAddr::V4(rule.value())));
         let primary6 = policy.primary6().map(|rule| to_address(IpAddr::V6(rule.value())));
         let loopback = match policy.loopback().value() {
@@ -32,9 +39,13 @@ impl Network {
             Loopback::Shared => network_flag::LOOPBACK_SHARED,
             Loopback::None => 0,
         };
+        let (bind_ports, connect_ports) = (policy.bind_ports().allowed(), policy.connect_ports().allowed());
         let flags = [
             (network_flag::V4, primary4.is_some()),
             (network_flag::V6, primary6.is_some()),
+            (network_flag::BIND_PORTS, bind_ports.is_some()),
+            (network_flag::CONNECT_PORTS, connect_ports.is_some()),
+            (network_flag::SHARED, policy.shared().value()),
             (network_flag::MULTICAST, policy.multicast().value()),
             (network_flag::BROADCAST, policy.broadcast().value()),
             (network_flag::SHOW_ANY, policy.show_any().value()),
@@ -47,7 +58,50 @@ impl Network {
             primary4: primary4.unwrap_or(Address::NONE),
             primary6: primary6.unwrap_or(Address::NONE),
         };
-        Self { rules, addresses: policy.addresses().iter().map(Rule::value).collect() }
+        let addresses = policy.addresses().iter().map(Rule::value).collect();
+        Self { rules, addresses, bind_ports, connect_ports, sources: BTreeMap::new() }
+    }
+
+    /// What policy says of the host's own addresses comes to.
+    pub(super) fn of_host(policy: &HostNetworkPolicy) -> Self {
+        let primary4 = policy.primary4().map(|rule| to_address(IpAddr::V4(rule.value())));
+        let primary6 = policy.primary6().map(|rule| to_address(IpAddr::V6(rule.value())));
+        let v4 = if primary4.is_some() { network_flag::V4 } else { 0 };
+        let v6 = if primary6.is_some() { network_flag::V6 } else { 0 };
+        let rules = NetworkRules {
+            flags: v4 | v6 | network_flag::BIND_PORTS,
+            primary4: primary4.unwrap_or(Address::NONE),
+            primary6: primary6.unwrap_or(Address::NONE),
+            ..NetworkRules::default()
+        };
+        Self {
+            rules,
+            addresses: policy.addresses().iter().map(Rule::value).collect(),
+            bind_ports: Some(PortSet::of(policy.any_ports())),
+            connect_ports: None,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// The rules alone: no address, no ports, no sources.
+    pub const fn bare(rules: NetworkRules) -> Self {
+        Self {
+            rules,
+            addresses: BTreeSet::new(),
+            bind_ports: None,
+            connect_ports: None,
+            sources: BTreeMap::new(),
+        }
+    }
+
+    /// Its rows in `PORTS`.
+    pub fn port_rows(&self) -> Vec<PortPrefix> {
+        let rows = |usage, ports: &Option<PortSet>| {
+            ports.as_ref().map(|ports| prefixes_of(usage, ports)).unwrap_or_default()
+        };
+        let mut all = rows(PortUse::Bind, &self.bind_ports);
+        all.extend(rows(PortUse::Connect, &self.connect_ports));
+        all
     }
 
     /// The primary addresses, IPv4 first.
@@ -57,7 +111,7 @@ impl Network {
 
     /// The words for what it may do beyond its addresses.
     pub fn grants(&self) -> Vec<String> {
-        let others = self.rules.flags & !(network_flag::V4 | network_flag::V6 | LOOPBACK);
+        let others = self.rules.flags & !(TOLD | LOOPBACK);
         (0..u32::BITS)
             .map(|bit| others & (1 << bit))
             .filter(|flag| *flag != 0)
@@ -75,7 +129,17 @@ impl fmt::Display for Network {
             list(self.primaries()),
             loopback_name(self.rules.flags)
         )?;
-        self.grants().iter().try_for_each(|grant| write!(f, "; {grant}"))
+        self.grants().iter().try_for_each(|grant| write!(f, "; {grant}"))?;
+        for (what, ports) in [("bind", &self.bind_ports), ("connect", &self.connect_ports)] {
+            if let Some(ports) = ports {
+                write!(f, "; {what} {ports}")?;
+            }
+        }
+        let sources: BTreeSet<_> = self.sources.values().copied().map(to_ip).collect();
+        if !sources.is_empty() {
+            write!(f, "; {} destinations from {}", self.sources.len(), list(sources))?;
+        }
+        Ok(())
     }
 }
 
@@ -84,6 +148,13 @@ fn list<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
+
+/// The bits that are told by what they stand for: addresses, ports, sources.
+pub(super) const TOLD: u32 = network_flag::V4
+    | network_flag::V6
+    | network_flag::BIND_PORTS
+    | network_flag::CONNECT_PORTS
+    | network_flag::SOURCES;
 
 /// The bits that say what loopback is.
 pub(super) const LOOPBACK: u32 = network_flag::LOOPBACK_PRIVATE | network_flag::LOOPBACK_SHARED;
@@ -112,6 +183,7 @@ pub(super) fn network_flag_name(flag: u32) -> String {
         network_flag::MULTICAST => "multicast".to_owned(),
         network_flag::BROADCAST => "broadcast".to_owned(),
         network_flag::SHOW_ANY => "show_any".to_owned(),
+        network_flag::SHARED => "shared".to_owned(),
         other => format!("network flag {other:#x}"),
     }
 }

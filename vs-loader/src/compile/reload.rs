@@ -58,6 +58,11 @@ pub enum ConflictKind {
         /// Whether it would have its own.
         is_set: bool,
     },
+    /// It would confine its processes, or no longer more than their addresses.
+    ConfineChanged {
+        /// Whether their addresses alone from now on.
+        is_network: bool,
+    },
     /// No row in force is for these processes: they are left from an earlier use of the number.
     Leftover,
 }
@@ -108,6 +113,12 @@ impl fmt::Display for ConflictKind {
             Self::NetworkChanged { is_set: false } => {
                 f.write_str("the new policy gives it the host's addresses, while it has its own")
             }
+            Self::ConfineChanged { is_network: true } => {
+                f.write_str("the new policy confines their addresses only")
+            }
+            Self::ConfineChanged { is_network: false } => {
+                f.write_str("the new policy confines them, and they are the host's but for their addresses")
+            }
             Self::Leftover => {
                 f.write_str("they are left from an earlier use of this xid, so it cannot be given yet")
             }
@@ -155,6 +166,10 @@ fn kinds(before: &ContextRules, after: Option<&ContextRules>, moved_to: Option<X
     if (before.flags ^ after.flags) & context_flag::NETWORK != 0 {
         kinds.push(ConflictKind::NetworkChanged { is_set: after.flags & context_flag::NETWORK != 0 });
     }
+    if (before.flags ^ after.flags) & context_flag::NETWORK_ONLY != 0 {
+        let is_network = after.flags & context_flag::NETWORK_ONLY != 0;
+        kinds.push(ConflictKind::ConfineChanged { is_network });
+    }
     kinds
 }
 
@@ -193,7 +208,8 @@ pub fn keep_orphans(
         return Err(KeepError::Uncured(uncured));
     }
     let old_networks = old.networks.iter().filter(|(xid, _)| kept.contains_key(xid));
-    let new_networks = entries.networks().iter().filter(|(xid, _)| rows.contains_key(xid));
+    let new_networks =
+        entries.networks().iter().filter(|(xid, _)| **xid == Xid::HOST || rows.contains_key(xid));
     let networks: Networks =
         old_networks.chain(new_networks).map(|(xid, network)| (*xid, network.clone())).collect();
     rows.extend(kept);

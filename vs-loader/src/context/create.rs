@@ -53,6 +53,8 @@ pub struct Wish<'n> {
     pub mode: Mode,
     /// How it sees processes.
     pub proc_mode: ProcMode,
+    /// Bits of [`context_flag`] beside [`context_flag::DYNAMIC`].
+    pub flags: u32,
 }
 
 /// The row of a new context among those in force, and its number.
@@ -78,7 +80,7 @@ pub fn row(rows: &Rows, wish: &Wish<'_>) -> Result<(Xid, ContextRules), CreateEr
         generation: Generation(0),
         mode: wish.mode as u32,
         proc_mode: wish.proc_mode as u32,
-        flags: context_flag::DYNAMIC | lock,
+        flags: context_flag::DYNAMIC | lock | wish.flags,
         records_per_second,
         record_burst,
         reserved: 0,
@@ -91,7 +93,8 @@ pub fn row(rows: &Rows, wish: &Wish<'_>) -> Result<(Xid, ContextRules), CreateEr
 mod tests {
     use super::*;
 
-    const WISH: Wish<'_> = Wish { name: Some("try"), mode: Mode::Observe, proc_mode: ProcMode::Hidepid };
+    const WISH: Wish<'_> =
+        Wish { name: Some("try"), mode: Mode::Observe, proc_mode: ProcMode::Hidepid, flags: 0 };
 
     fn rows(names: &[(u32, &str, u32)]) -> Rows {
         names

@@ -37,7 +37,7 @@ impl Origin {
     ///
     /// # Errors
     /// The kernel refused.
-    pub(super) fn restore(&self, _: SingleThreaded) -> Result<(), HostTreeError> {
+    pub fn restore(&self, _: SingleThreaded) -> Result<(), HostTreeError> {
         rustix::thread::move_into_link_name_space(self.namespace.as_fd(), Some(LinkNameSpaceType::Mount))
             .and_then(|()| rustix::process::fchdir(&self.root))
             .and_then(|()| rustix::process::chroot("."))

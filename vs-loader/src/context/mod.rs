@@ -9,6 +9,7 @@ mod channel;
 pub mod create;
 pub mod enter;
 pub mod host_tree;
+pub mod join;
 pub mod namespaces;
 pub mod processes;
 pub mod reaper;

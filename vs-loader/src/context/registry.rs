@@ -68,6 +68,8 @@ pub struct Context {
     pub is_dynamic: bool,
     /// The policy last loaded does not have it, and it has processes left.
     pub is_orphan: bool,
+    /// It confines addresses and nothing else.
+    pub is_network_only: bool,
     /// The bits of a member's lifecycle that say where it lives ([`ContextRules::residence`]).
     pub residence: u32,
 }
@@ -97,6 +99,7 @@ impl Context {
             },
             is_dynamic: rules.flags & context_flag::DYNAMIC != 0,
             is_orphan: rules.flags & context_flag::ORPHAN != 0,
+            is_network_only: rules.flags & context_flag::NETWORK_ONLY != 0,
             residence: rules.residence(key.xid),
         })
     }

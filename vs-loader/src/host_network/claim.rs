@@ -7,7 +7,7 @@ use vs_common::id::Xid;
 use vs_common::network::{Address, network_flag};
 
 use crate::compile::{ContextLabel, Network, Networks, Rows};
-use crate::policy::{NetworkPolicy, Place, Policy, Prefix, Rule, to_address, to_ip};
+use crate::policy::{HostNetworkPolicy, NetworkPolicy, Place, Policy, Prefix, Rule, to_address, to_ip};
 
 /// What one context needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +32,9 @@ pub struct ClaimedAddress {
 }
 
 /// What all contexts need whose addresses are to be in force.
-pub fn claims_of(policy: &Policy, rows: &Rows, networks: &Networks) -> Vec<Claim> {
+///
+/// `policy`: where addresses are given, if a policy was read.
+pub fn claims_of(policy: Option<&Policy>, rows: &Rows, networks: &Networks) -> Vec<Claim> {
     networks
         .iter()
         .map(|(xid, network)| {
@@ -40,7 +42,13 @@ pub fn claims_of(policy: &Policy, rows: &Rows, networks: &Networks) -> Vec<Claim
                 || ContextLabel { xid: *xid, name: String::new() },
                 |rules| ContextLabel::of(*xid, rules),
             );
-            claim_of(policy_of(policy, *xid, network), context, network)
+            let of_context = policy.and_then(|policy| policy_of(policy, *xid, network));
+            let of_host = policy.and_then(Policy::host_network).filter(|_| *xid == Xid::HOST);
+            let places = of_context
+                .map(NetworkPolicy::addresses)
+                .or_else(|| of_host.map(HostNetworkPolicy::addresses))
+                .unwrap_or_default();
+            claim_of(of_context, places, context, network)
         })
         .collect()
 }
@@ -52,12 +60,16 @@ fn policy_of<'p>(policy: &'p Policy, xid: Xid, network: &Network) -> Option<&'p 
     (written == network.addresses).then_some(policy)
 }
 
-fn claim_of(policy: Option<&NetworkPolicy>, context: ContextLabel, network: &Network) -> Claim {
+fn claim_of(
+    policy: Option<&NetworkPolicy>,
+    places: &[Rule<Prefix>],
+    context: ContextLabel,
+    network: &Network,
+) -> Claim {
     let singles = network.addresses.iter().filter(|prefix| prefix.is_single()).map(Prefix::first);
     let all: BTreeSet<IpAddr> = singles.chain(network.primaries()).collect();
-    let place = |address: Address| {
-        policy?.addresses().iter().find(|rule| rule.value().contains(address))?.place().cloned()
-    };
+    let place =
+        |address: Address| places.iter().find(|rule| rule.value().contains(address))?.place().cloned();
     Claim {
         addresses: all
             .into_iter()

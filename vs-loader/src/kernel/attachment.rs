@@ -28,6 +28,7 @@ pub(super) fn load(program: &mut Program, hook: Hook, types: &Btf) -> Result<(),
         Program::CgroupSockAddr(program) => program.load(),
         Program::SockOps(program) => program.load(),
         Program::SkLookup(program) => program.load(),
+        Program::Iter(program) => program.load("udp", types),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -46,6 +47,10 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
         }
         Program::SockOps(program) => {
             let link = program.attach(control_group_root()?, CgroupAttachMode::Single)?;
+            program.take_link(link)?.try_into().map_err(no_link)
+        }
+        Program::Iter(program) => {
+            let link = program.attach()?;
             program.take_link(link)?.try_into().map_err(no_link)
         }
         Program::SkLookup(program) => {
@@ -77,6 +82,7 @@ pub(super) fn is_at(hook: Hook, link: &bpf_link_info, attached_to: u32, types: &
             is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP)
                 && cgroup_attach_type(link) == Some(bpf_attach_type::BPF_CGROUP_SOCK_OPS as u32)
         }
+        ProgramKind::DatagramSockets => is_of(bpf_link_type::BPF_LINK_TYPE_ITER),
         ProgramKind::SocketLookup => {
             // SAFETY: the kernel filled in this member for a link of this kind; all members are integers.
             let namespace = unsafe { link.__bindgen_anon_1.netns };

@@ -4,6 +4,7 @@ pub mod attach;
 mod attachment;
 pub mod btf;
 pub mod canary;
+pub mod gather;
 pub mod layout;
 pub mod lsm_list;
 pub mod map;

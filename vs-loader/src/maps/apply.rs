@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use vs_common::hook::Hook;
-use vs_common::id::{Epoch, Generation};
+use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
@@ -135,7 +135,7 @@ pub fn load<S: Store, P: Programs>(
 
 /// Loads what is in force once more, with some rows changed: contexts that no policy file names.
 ///
-/// `change` works on the rows in force and may use the generation it is given and those above. The policy's digest, time and author
+/// `change` works on the rows and addresses in force and may use the generation it is given and those above. The policy's digest, time and author
 /// stay.
 ///
 /// # Errors
@@ -143,20 +143,20 @@ pub fn load<S: Store, P: Programs>(
 pub fn change_rows<S: Store, P: Programs>(
     store: &mut S,
     programs: &mut P,
-    change: impl FnOnce(&mut Rows, Generation),
+    change: impl FnOnce(&mut Rows, &mut Networks, Generation),
     now: u64,
 ) -> Result<Loaded<P::Error>, ApplyError<P::Error>> {
     let epoch = store.epoch()?;
     let mut rows = rows_of(store, epoch)?;
-    change(&mut rows, next_generation(store, now)?);
+    let mut networks = networks_of(store, epoch)?;
+    change(&mut rows, &mut networks, next_generation(store, now)?);
     // Nobody's, if it was lost: what matters is in the rows.
     let nobody =
         EpochInfo { loaded_at: 0, digest: [0; 32], uid: 0, loginuid: u32::MAX, contexts: 0, reserved: 0 };
     let info = store.epoch_info(epoch)?.unwrap_or(nobody);
     let contexts = u32::try_from(rows.len()).map_err(|_| ApplyError::TooMany(rows.len()))?;
-    let mut networks = networks_of(store, epoch)?;
     networks.retain(|xid, network| {
-        rows.get(xid).is_some_and(|rules| rules.generation == network.rules.generation)
+        *xid == Xid::HOST || rows.get(xid).is_some_and(|rules| rules.generation == network.rules.generation)
     });
     let hooks = needed_hooks(&rows);
     let wanted = Wanted { hooks, rows, networks, info: EpochInfo { contexts, ..info } };

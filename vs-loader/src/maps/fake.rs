@@ -11,12 +11,13 @@ use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::MAX_CONTEXT_ROWS;
 use vs_common::map_name;
-use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
+use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
 use super::apply::Programs;
 use super::store::{Store, StoreError};
+use crate::compile::port::PortPrefix;
 
 /// Where things go wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,6 +77,9 @@ pub(crate) struct FakeStore {
     pub(crate) networks: BTreeMap<ContextKey, NetworkRules>,
     pub(crate) addresses: BTreeMap<(AddressKey, u8), Xid>,
     pub(crate) listeners: Vec<ListenerKey>,
+    pub(crate) confined: [u32; 2],
+    pub(crate) ports: BTreeSet<(ContextKey, PortPrefix)>,
+    pub(crate) sources: BTreeMap<(AddressKey, u8), Address>,
     /// Whether writes to rows are forgotten: a map that does not hold what it was given.
     pub(crate) is_forgetful: bool,
 }
@@ -94,6 +98,9 @@ impl FakeStore {
             networks: BTreeMap::new(),
             addresses: BTreeMap::new(),
             listeners: Vec::new(),
+            confined: [0; 2],
+            ports: BTreeSet::new(),
+            sources: BTreeMap::new(),
             is_forgetful: false,
         }
     }
@@ -254,6 +261,51 @@ impl Store for FakeStore {
     fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
         self.faults.step(map_name::ADDRESSES, "remove from")?;
         self.addresses.remove(&(key, length));
+        Ok(())
+    }
+
+    fn is_host_confined(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        self.faults.step(map_name::HOST_EPOCHS, "read")?;
+        Ok(self.confined[epoch.0 as usize & 1] == epoch.0)
+    }
+
+    fn set_host_confined(&mut self, epoch: Epoch, is_confined: bool) -> Result<(), StoreError> {
+        self.faults.step(map_name::HOST_EPOCHS, "write")?;
+        self.confined[epoch.0 as usize & 1] = if is_confined { epoch.0 } else { 0 };
+        Ok(())
+    }
+
+    fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError> {
+        self.faults.step(map_name::PORTS, "list")?;
+        Ok(self.ports.iter().copied().collect())
+    }
+
+    fn put_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError> {
+        self.faults.step(map_name::PORTS, "write")?;
+        self.ports.insert((key, ports));
+        Ok(())
+    }
+
+    fn remove_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError> {
+        self.faults.step(map_name::PORTS, "remove from")?;
+        self.ports.remove(&(key, ports));
+        Ok(())
+    }
+
+    fn source_rows(&self) -> Result<Vec<(AddressKey, u8, Address)>, StoreError> {
+        self.faults.step(map_name::SOURCES, "list")?;
+        Ok(self.sources.iter().map(|((key, length), source)| (*key, *length, *source)).collect())
+    }
+
+    fn put_source(&mut self, key: AddressKey, length: u8, source: Address) -> Result<(), StoreError> {
+        self.faults.step(map_name::SOURCES, "write")?;
+        self.sources.insert((key, length), source);
+        Ok(())
+    }
+
+    fn remove_source(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
+        self.faults.step(map_name::SOURCES, "remove from")?;
+        self.sources.remove(&(key, length));
         Ok(())
     }
 

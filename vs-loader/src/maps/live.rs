@@ -11,11 +11,14 @@ use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::map_name;
-use vs_common::network::{ADDRESS_KEY_BITS, AddressKey, ListenerKey, NetworkRules};
+use vs_common::network::{
+    ADDRESS_KEY_BITS, Address, AddressKey, ListenerKey, NetworkRules, PORT_KEY_BITS, PortKey,
+};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
 
 use super::store::{Store, StoreError};
+use crate::compile::port::PortPrefix;
 use crate::kernel::map::{MapError, Put, TypedMap};
 use crate::kernel::pins::{Pins, PinsError};
 use crate::kernel::syscall;
@@ -63,6 +66,35 @@ pub struct LiveStore {
     networks: TypedMap<ContextKey, NetworkRules>,
     addresses: TypedMap<AddressPrefix, u32>,
     listeners: TypedMap<ListenerKey, u32>,
+    sources: TypedMap<AddressPrefix, Address>,
+    ports: TypedMap<PortTrieKey, u32>,
+    host_epochs: TypedMap<u32, u32>,
+}
+
+/// A key of `PORTS` as the kernel wants it (`struct bpf_lpm_trie_key`).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct PortTrieKey {
+    /// How many bits of the key count.
+    length: u32,
+    key: PortKey,
+}
+
+// SAFETY: `repr(C)`, `Copy`, of integers without padding, every bit pattern is a value.
+unsafe impl Pod for PortTrieKey {}
+
+impl PortTrieKey {
+    fn new(ContextKey { epoch, xid }: ContextKey, ports: PortPrefix) -> Self {
+        let key = PortKey { epoch, xid, usage: ports.usage, port: ports.port.to_be() };
+        Self { length: PORT_KEY_BITS + u32::from(ports.length), key }
+    }
+
+    fn parts(&self) -> (ContextKey, PortPrefix) {
+        let PortKey { epoch, xid, usage, port } = self.key;
+        // Nobody writes a shorter one, or a longer.
+        let length = u8::try_from(self.length.saturating_sub(PORT_KEY_BITS)).unwrap_or(u8::MAX);
+        (ContextKey { epoch, xid }, PortPrefix { usage, port: u16::from_be(port), length })
+    }
 }
 
 /// A key of `ADDRESSES` as the kernel wants it (`struct bpf_lpm_trie_key`).
@@ -80,6 +112,12 @@ unsafe impl Pod for AddressPrefix {}
 impl AddressPrefix {
     fn new(key: AddressKey, length: u8) -> Self {
         Self { length: ADDRESS_KEY_BITS + u32::from(length), key }
+    }
+
+    /// How many bits of the address count.
+    fn family_length(&self) -> u8 {
+        // Nobody writes a shorter one, or a longer.
+        u8::try_from(self.length.saturating_sub(ADDRESS_KEY_BITS)).unwrap_or(u8::MAX)
     }
 }
 
@@ -155,6 +193,9 @@ impl LiveStore {
             networks: typed(&open, map_name::NETWORKS, BPF_MAP_TYPE_HASH)?,
             addresses: typed(&open, map_name::ADDRESSES, BPF_MAP_TYPE_LPM_TRIE)?,
             listeners: typed(&open, map_name::LISTENERS, BPF_MAP_TYPE_SOCKHASH)?,
+            sources: typed(&open, map_name::SOURCES, BPF_MAP_TYPE_LPM_TRIE)?,
+            ports: typed(&open, map_name::PORTS, BPF_MAP_TYPE_LPM_TRIE)?,
+            host_epochs: typed(&open, map_name::HOST_EPOCHS, BPF_MAP_TYPE_ARRAY)?,
         })
     }
 }
@@ -309,11 +350,7 @@ impl Store for LiveStore {
 
     fn address_rows(&self) -> Result<Vec<(AddressKey, u8, Xid)>, StoreError> {
         let rows = self.addresses.list().map_err(failed(map_name::ADDRESSES, "list"))?;
-        let length = |prefix: &AddressPrefix| {
-            // Nobody writes a shorter one, or a longer.
-            u8::try_from(prefix.length.saturating_sub(ADDRESS_KEY_BITS)).unwrap_or(u8::MAX)
-        };
-        Ok(rows.into_iter().map(|(prefix, xid)| (prefix.key, length(&prefix), Xid(xid))).collect())
+        Ok(rows.into_iter().map(|(prefix, xid)| (prefix.key, prefix.family_length(), Xid(xid))).collect())
     }
 
     fn put_address(&mut self, key: AddressKey, length: u8, owner: Xid) -> Result<(), StoreError> {
@@ -324,6 +361,46 @@ impl Store for LiveStore {
     fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
         let prefix = AddressPrefix::new(key, length);
         self.addresses.remove(&prefix).map_err(failed(map_name::ADDRESSES, "remove from"))
+    }
+
+    fn is_host_confined(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        let word = self.host_epochs.get(&(epoch.0 & 1)).map_err(failed(map_name::HOST_EPOCHS, "read"))?;
+        Ok(word == Some(epoch.0))
+    }
+
+    fn set_host_confined(&mut self, epoch: Epoch, is_confined: bool) -> Result<(), StoreError> {
+        // No epoch in force is 0.
+        let word = if is_confined { epoch.0 } else { 0 };
+        self.host_epochs.put(&(epoch.0 & 1), &word, Put::Any).map_err(failed(map_name::HOST_EPOCHS, "write"))
+    }
+
+    fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError> {
+        let rows = self.ports.list().map_err(failed(map_name::PORTS, "list"))?;
+        Ok(rows.into_iter().map(|(key, _)| key.parts()).collect())
+    }
+
+    fn put_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError> {
+        let key = PortTrieKey::new(key, ports);
+        self.ports.put(&key, &1, Put::Any).map_err(failed(map_name::PORTS, "write"))
+    }
+
+    fn remove_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError> {
+        self.ports.remove(&PortTrieKey::new(key, ports)).map_err(failed(map_name::PORTS, "remove from"))
+    }
+
+    fn source_rows(&self) -> Result<Vec<(AddressKey, u8, Address)>, StoreError> {
+        let rows = self.sources.list().map_err(failed(map_name::SOURCES, "list"))?;
+        Ok(rows.into_iter().map(|(prefix, source)| (prefix.key, prefix.family_length(), source)).collect())
+    }
+
+    fn put_source(&mut self, key: AddressKey, length: u8, source: Address) -> Result<(), StoreError> {
+        let prefix = AddressPrefix::new(key, length);
+        self.sources.put(&prefix, &source, Put::Any).map_err(failed(map_name::SOURCES, "write"))
+    }
+
+    fn remove_source(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
+        let prefix = AddressPrefix::new(key, length);
+        self.sources.remove(&prefix).map_err(failed(map_name::SOURCES, "remove from"))
     }
 
     fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {

@@ -9,9 +9,11 @@ use std::os::fd::BorrowedFd;
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
-use vs_common::network::{AddressKey, ListenerKey, NetworkRules};
+use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
 use vs_common::violation::{Aggregate, AggregateKey};
+
+use crate::compile::port::PortPrefix;
 
 /// A map operation that failed.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +182,54 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn remove_address(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError>;
+
+    /// Whether the host is confined in an epoch.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn is_host_confined(&self, epoch: Epoch) -> Result<bool, StoreError>;
+
+    /// Says whether the host is confined in an epoch that is not in force yet, or no longer.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_host_confined(&mut self, epoch: Epoch, is_confined: bool) -> Result<(), StoreError>;
+
+    /// Every port that a context of any epoch is given, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError>;
+
+    /// Gives a context ports.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError>;
+
+    /// Takes ports from a context.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_ports(&mut self, key: ContextKey, ports: PortPrefix) -> Result<(), StoreError>;
+
+    /// Every destination that a context of any epoch has a source for, with how many bits of it are compared, of 128, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn source_rows(&self) -> Result<Vec<(AddressKey, u8, Address)>, StoreError>;
+
+    /// Writes where a context's packets to a destination come from.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_source(&mut self, key: AddressKey, length: u8, source: Address) -> Result<(), StoreError>;
+
+    /// Removes where a context's packets to a destination come from.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_source(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError>;
 
     /// Who listens for connections in contexts with addresses, in no order.
     ///

@@ -59,6 +59,12 @@ pub struct HostTable {
     pub place: Place,
     /// `proc_lock`.
     pub proc_lock: Field<bool>,
+    /// `addresses`.
+    pub addresses: Field<Vec<Field<String>>>,
+    /// `primary`; a text alone is a list of one.
+    pub primary: Field<Vec<Field<String>>>,
+    /// `any_ports`.
+    pub any_ports: Field<Vec<Field<String>>>,
 }
 
 /// `[spectator]`: xid 1 is usable.
@@ -85,6 +91,8 @@ pub struct ContextTable {
     pub mode: Field<String>,
     /// `proc`.
     pub proc: Field<String>,
+    /// `confine`.
+    pub confine: Field<String>,
     /// `description`.
     pub description: Field<String>,
     /// `records_per_second`.
@@ -112,6 +120,16 @@ pub struct NetworkKeys {
     pub show_any: Field<bool>,
     /// `assign`.
     pub assign: Field<String>,
+    /// `shared`.
+    pub shared: Field<bool>,
+    /// `bind_allow`.
+    pub bind_allow: Field<Vec<Field<String>>>,
+    /// `bind_deny`.
+    pub bind_deny: Field<Vec<Field<String>>>,
+    /// `connect_allow`.
+    pub connect_allow: Field<Vec<Field<String>>>,
+    /// `connect_deny`.
+    pub connect_deny: Field<Vec<Field<String>>>,
 }
 
 /// How messages call a table.
@@ -132,12 +150,13 @@ impl TableName {
     pub const fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::Top => &["host", "spectator", "context"],
-            Self::Host => &["proc_lock"],
+            Self::Host => &["proc_lock", "addresses", "primary", "any_ports"],
             Self::Spectator => &["description", "records_per_second", "record_burst"],
             Self::Context(_) => &[
                 "xid",
                 "mode",
                 "proc",
+                "confine",
                 "description",
                 "records_per_second",
                 "record_burst",
@@ -148,6 +167,11 @@ impl TableName {
                 "broadcast",
                 "show_any",
                 "assign",
+                "shared",
+                "bind_allow",
+                "bind_deny",
+                "connect_allow",
+                "connect_deny",
             ],
         }
     }

@@ -13,6 +13,7 @@ mod model;
 mod network;
 mod network_error;
 mod place;
+mod port;
 mod prefix;
 mod read;
 mod syntax;
@@ -20,10 +21,11 @@ mod validate;
 
 pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_of};
 pub(crate) use model::pad;
-pub use model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
-pub use network::{Loopback, NetworkPolicy};
+pub use model::{Confine, ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
+pub use network::{HostNetworkPolicy, Loopback, NetworkPolicy};
 pub use network_error::NetworkProblem;
 pub use place::{Place, PolicySource};
+pub use port::{PortPolicy, PortRange, PortSet, Protocol};
 pub use prefix::{Claims, Overlap, Prefix, to_address, to_ip};
 
 /// Makes one policy of all files given.

@@ -12,7 +12,7 @@ use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::violation::Violation;
 
 use super::error::NameError;
-use super::network::NetworkPolicy;
+use super::network::{HostNetworkPolicy, NetworkPolicy};
 use super::place::{Place, PolicySource};
 
 /// A value that policy gives, and where; without a place it is the default.
@@ -132,6 +132,25 @@ impl RecordRate {
 const RECORD_SIZE: u32 = 240;
 const _: () = assert!(RECORD_SIZE as usize == size_of::<Violation>() + 8);
 
+/// How much of its processes a context confines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Confine {
+    /// All that this release can.
+    All,
+    /// Their addresses; beyond these they are the host's.
+    Network,
+}
+
+impl Confine {
+    /// The word in policy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// What policy says of one context.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ContextPolicy {
@@ -140,6 +159,7 @@ pub struct ContextPolicy {
     pub(super) xid: Rule<Xid>,
     pub(super) mode: Rule<Mode>,
     pub(super) proc_mode: Rule<ProcMode>,
+    pub(super) confine: Rule<Confine>,
     pub(super) rate: RecordRate,
     pub(super) description: Option<String>,
     pub(super) network: Option<NetworkPolicy>,
@@ -169,6 +189,11 @@ impl ContextPolicy {
     /// How it sees processes.
     pub const fn proc_mode(&self) -> &Rule<ProcMode> {
         &self.proc_mode
+    }
+
+    /// How much of its processes it confines.
+    pub const fn confine(&self) -> &Rule<Confine> {
+        &self.confine
     }
 
     /// Audit records per second.
@@ -228,6 +253,7 @@ pub struct Policy {
     pub(super) contexts: BTreeMap<Xid, ContextPolicy>,
     pub(super) spectator: Option<SpectatorPolicy>,
     pub(super) proc_lock: Rule<bool>,
+    pub(super) host_network: Option<HostNetworkPolicy>,
     pub(super) digest: Digest,
 }
 
@@ -255,6 +281,11 @@ impl Policy {
     /// Whether the hooks on `/proc` are wanted as a second lock for all contexts.
     pub const fn proc_lock(&self) -> &Rule<bool> {
         &self.proc_lock
+    }
+
+    /// The host's own addresses; `None`: its services on ANY have every address.
+    pub const fn host_network(&self) -> Option<&HostNetworkPolicy> {
+        self.host_network.as_ref()
     }
 
     /// The digest of the files.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::model::Rule;
 use super::place::{Located, Place};
+use super::port::{PortPolicy, PortRange};
 use super::prefix::Prefix;
 
 /// What 127.0.0.0/8 and `::1` are to a context.
@@ -42,6 +43,9 @@ pub struct NetworkPolicy {
     pub(super) broadcast: Rule<bool>,
     pub(super) show_any: Rule<bool>,
     pub(super) assign: Option<Located<String>>,
+    pub(super) shared: Rule<bool>,
+    pub(super) bind_ports: PortPolicy,
+    pub(super) connect_ports: PortPolicy,
 }
 
 impl NetworkPolicy {
@@ -90,8 +94,68 @@ impl NetworkPolicy {
         &self.show_any
     }
 
+    /// Whether other contexts that say so too may have its addresses.
+    pub const fn shared(&self) -> &Rule<bool> {
+        &self.shared
+    }
+
+    /// The ports that it may bind to.
+    pub const fn bind_ports(&self) -> &PortPolicy {
+        &self.bind_ports
+    }
+
+    /// The ports that it may connect and send to.
+    pub const fn connect_ports(&self) -> &PortPolicy {
+        &self.connect_ports
+    }
+
     /// The interface that gets those of its addresses that the machine lacks, and where that is given; `None`: it must have them.
     pub fn assign(&self) -> Option<(&str, &Place)> {
         self.assign.as_ref().map(|interface| (interface.value.as_str(), &interface.place))
+    }
+}
+
+/// The host's own addresses, which its services on ANY are confined to.
+///
+/// None of them is a context's, each primary address is one of them, and a family has one if any address is of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostNetworkPolicy {
+    pub(super) place: Place,
+    pub(super) addresses: Vec<Rule<Prefix>>,
+    pub(super) primary4: Option<Rule<Ipv4Addr>>,
+    pub(super) primary6: Option<Rule<Ipv6Addr>>,
+    pub(super) any_ports: Option<Vec<Rule<PortRange>>>,
+}
+
+impl HostNetworkPolicy {
+    /// `any_ports` unless policy says otherwise: leases and names, which come by broadcast and multicast (DHCP, `DHCPv6`, mDNS, LLMNR, SSDP).
+    pub const ANY_PORTS: [&'static str; 5] = ["udp/67-68", "udp/546-547", "udp/1900", "udp/5353", "udp/5355"];
+
+    /// Where `addresses` is.
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Its addresses and prefixes, in the order written.
+    pub fn addresses(&self) -> &[Rule<Prefix>] {
+        &self.addresses
+    }
+
+    /// What ANY is in IPv4; `None`: IPv4 is not confined.
+    pub const fn primary4(&self) -> Option<&Rule<Ipv4Addr>> {
+        self.primary4.as_ref()
+    }
+
+    /// The same in IPv6.
+    pub const fn primary6(&self) -> Option<&Rule<Ipv6Addr>> {
+        self.primary6.as_ref()
+    }
+
+    /// The ports that its services have on ANY as ever.
+    pub fn any_ports(&self) -> Vec<PortRange> {
+        match &self.any_ports {
+            Some(rules) => rules.iter().map(|rule| rule.value.clone()).collect(),
+            None => Self::ANY_PORTS.iter().filter_map(|text| text.parse().ok()).collect(),
+        }
     }
 }

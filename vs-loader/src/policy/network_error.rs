@@ -7,6 +7,7 @@ use vs_common::limits::MAX_ADDRESSES;
 use super::error::Quoted;
 use super::network::NetworkPolicy;
 use super::place::Place;
+use super::port::PortPolicy;
 use super::prefix::{Overlap, Prefix};
 
 /// What is wrong with one key or one address, and how to cure it.
@@ -95,10 +96,11 @@ pub enum NetworkProblem {
     },
     /// An address in two contexts.
     #[error(
-        "{} {} context {}, at {first}; give each address to one context",
+        "{} {} {}, at {first}; {}",
         Quoted(text),
         taken_text(*overlap, *other),
-        Quoted(by)
+        owner_text(by),
+        taken_cure(by, *.is_shared)
     )]
     Taken {
         /// The text.
@@ -111,6 +113,49 @@ pub enum NetworkProblem {
         by: String,
         /// Where that entry is.
         first: Place,
+        /// Whether both say that they share.
+        is_shared: bool,
+    },
+    /// A view of processes for a context that does not confine them.
+    #[error(
+        "proc is for contexts that confine their processes, and with confine = \"network\" they are the host's; take one of the two out"
+    )]
+    ProcOfNetwork,
+    /// Keys about the host's addresses where there are none.
+    #[error(
+        "{key} is for a host that is confined; add addresses = [\"192.0.2.1\"] with its own, or take {key} out"
+    )]
+    NoHostAddresses {
+        /// The key.
+        key: &'static str,
+    },
+    /// No address for the host.
+    #[error(
+        "the host needs an address that its services on 0.0.0.0 or :: get; list its own, or take addresses out"
+    )]
+    EmptyHostAddresses,
+    /// The host is confined beside nobody.
+    #[error(
+        "the host is confined only beside contexts with addresses, and no context has any; give one addresses, or take these out"
+    )]
+    HostAlone,
+    /// A text that is no ports.
+    #[error(
+        "{} is no port; write a protocol (tcp, udp, udplite) alone or with a port or a range: \"udp\", \"tcp/80\", \"tcp/8000-8099\", with 0 for ports that the kernel chooses",
+        Quoted(text)
+    )]
+    NotPorts {
+        /// The text.
+        text: String,
+    },
+    /// More entries than a list can have.
+    #[error(
+        "this is entry number {count} of the list, and it can have {}; write neighbours as a range",
+        PortPolicy::MAX_RANGES
+    )]
+    TooManyPorts {
+        /// How many there are so far.
+        count: usize,
     },
     /// More entries than a context can have.
     #[error(
@@ -183,4 +228,19 @@ fn taken_text(overlap: Overlap, other: Prefix) -> String {
         Overlap::Part => format!("is part of \"{other}\" of"),
         Overlap::Whole => format!("contains \"{other}\" of"),
     }
+}
+
+/// What to do about an address in two contexts.
+fn taken_cure(by: &str, is_shared: bool) -> &'static str {
+    match (by, is_shared) {
+        ("host", _) => "what is a context's cannot be the host's own",
+        (_, true) => "write what they share alike in both",
+        (_, false) => "give each address to one context, or write shared = true in both",
+    }
+}
+
+/// Whose an entry is.
+fn owner_text(by: &str) -> String {
+    // No context can have that name.
+    if by == "host" { "the host".to_owned() } else { format!("context {}", Quoted(by)) }
 }

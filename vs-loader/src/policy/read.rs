@@ -95,7 +95,13 @@ impl Reader<'_> {
     fn host(&mut self, key: &Range<usize>, keys: &DeTable<'_>) -> HostTable {
         let table = TableName::Host;
         self.refuse_unknown(&table, keys);
-        HostTable { place: self.places.of(key), proc_lock: self.boolean(&table, keys, "proc_lock") }
+        HostTable {
+            place: self.places.of(key),
+            proc_lock: self.boolean(&table, keys, "proc_lock"),
+            addresses: self.texts(&table, keys, ("addresses", "each of addresses"), expected::LIST),
+            primary: self.texts(&table, keys, ("primary", "each of primary"), expected::TEXT_OR_LIST),
+            any_ports: self.texts(&table, keys, ("any_ports", "each of any_ports"), expected::LIST),
+        }
     }
 
     fn spectator(&mut self, key: &Range<usize>, keys: &DeTable<'_>) -> SpectatorTable {
@@ -117,6 +123,7 @@ impl Reader<'_> {
             xid: self.number(&table, keys, "xid"),
             mode: self.text(&table, keys, "mode"),
             proc: self.text(&table, keys, "proc"),
+            confine: self.text(&table, keys, "confine"),
             description: self.text(&table, keys, "description"),
             records_per_second: self.number(&table, keys, "records_per_second"),
             record_burst: self.number(&table, keys, "record_burst"),
@@ -133,6 +140,16 @@ impl Reader<'_> {
             broadcast: self.boolean(table, keys, "broadcast"),
             show_any: self.boolean(table, keys, "show_any"),
             assign: self.text(table, keys, "assign"),
+            shared: self.boolean(table, keys, "shared"),
+            bind_allow: self.texts(table, keys, ("bind_allow", "each of bind_allow"), expected::LIST),
+            bind_deny: self.texts(table, keys, ("bind_deny", "each of bind_deny"), expected::LIST),
+            connect_allow: self.texts(
+                table,
+                keys,
+                ("connect_allow", "each of connect_allow"),
+                expected::LIST,
+            ),
+            connect_deny: self.texts(table, keys, ("connect_deny", "each of connect_deny"), expected::LIST),
         }
     }
 

@@ -10,11 +10,16 @@ use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::document::{ContextTable, Field, HostTable, Number, PolicyDocument, SpectatorTable, TableName};
 use super::error::{PolicyError, PolicyErrors, Problem, nearest};
-use super::model::{ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
+use super::model::{Confine, ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
+use super::network::HostNetworkPolicy;
+use super::network_error::NetworkProblem;
 use super::place::{Located, Place};
 use super::prefix::Claims;
 
 mod network;
+mod ports;
+
+use network::Claimant;
 
 /// What `mode` can be; the first is the default.
 const MODES: Words<Mode, 2> = Words {
@@ -27,6 +32,12 @@ const PROC_MODES: Words<ProcMode, 3> = Words {
     key: "proc",
     known: &[ProcMode::Pidns.name(), ProcMode::Hidepid.name(), ProcMode::Plain.name()],
     meanings: [ProcMode::Pidns, ProcMode::Hidepid, ProcMode::Plain],
+};
+/// What `confine` can be; the first is the default.
+const CONFINES: Words<Confine, 2> = Words {
+    key: "confine",
+    known: &[Confine::All.name(), Confine::Network.name()],
+    meanings: [Confine::All, Confine::Network],
 };
 /// Bytes of a description.
 const DESCRIPTION_SIZE: usize = 200;
@@ -58,15 +69,13 @@ pub(super) fn validate(
     if let Some(place) = start.filter(|_| is_empty && validator.errors.is_empty()) {
         validator.report(place, Problem::NoContext);
     }
+    validator.alone();
     let Validator { errors, contexts, spectator, host, .. } = validator;
+    let (proc_lock, host_network) = host
+        .map_or((Rule { value: false, place: None }, None), |(_, proc_lock, network)| (proc_lock, network));
     match PolicyErrors::collect(errors) {
         Some(errors) => Err(errors),
-        None => Ok(Policy {
-            contexts,
-            spectator,
-            proc_lock: host.map_or(Rule { value: false, place: None }, |(_, proc_lock)| proc_lock),
-            digest,
-        }),
+        None => Ok(Policy { contexts, spectator, proc_lock, host_network, digest }),
     }
 }
 
@@ -74,7 +83,7 @@ pub(super) fn validate(
 #[derive(Default)]
 struct Validator {
     errors: Vec<PolicyError>,
-    host: Option<(Place, Rule<bool>)>,
+    host: Option<(Place, Rule<bool>, Option<HostNetworkPolicy>)>,
     spectator: Option<SpectatorPolicy>,
     contexts: BTreeMap<Xid, ContextPolicy>,
     /// Where each name was used first, of contexts with errors too.
@@ -82,7 +91,7 @@ struct Validator {
     /// Whose each number is and where it was given first, of contexts with errors too.
     xids: BTreeMap<Xid, (String, Place)>,
     /// Whose each address is and where it was given first, of contexts with errors too.
-    claims: Claims<(String, Place)>,
+    claims: Claims<Claimant>,
     /// Addresses so far, of all contexts and with errors too.
     addresses: usize,
 }
@@ -105,7 +114,7 @@ impl Validator {
     }
 
     fn host(&mut self, host: HostTable) {
-        if let Some((first, _)) = &self.host {
+        if let Some((first, ..)) = &self.host {
             let problem = Problem::DuplicateTable { table: TableName::Host, first: first.clone() };
             return self.report(host.place, problem);
         }
@@ -113,7 +122,8 @@ impl Validator {
             Field::Given(Located { value, place }) => Rule { value, place: Some(place) },
             Field::Absent | Field::Faulty => Rule { value: false, place: None },
         };
-        self.host = Some((host.place, proc_lock));
+        let network = self.host_network(host.addresses, host.primary, host.any_ports);
+        self.host = Some((host.place, proc_lock, network));
     }
 
     fn spectator(&mut self, spectator: SpectatorTable) {
@@ -145,7 +155,19 @@ impl Validator {
         }
         let xid = self.xid(&table, &name, context.xid);
         let mode = self.word(&table, context.mode, &MODES);
+        let proc_place = context.proc.place().cloned();
         let proc_mode = self.word(&table, context.proc, &PROC_MODES);
+        let has_addresses = !matches!(context.network.addresses, Field::Absent);
+        let confine_place = context.confine.place().cloned();
+        let confine = self.word(&table, context.confine, &CONFINES);
+        if confine.value == Confine::Network {
+            if let Some(place) = proc_place {
+                self.refuse(&table, place, NetworkProblem::ProcOfNetwork);
+            }
+            if let Some(place) = confine_place.filter(|_| !has_addresses && is_whole) {
+                self.refuse(&table, place, NetworkProblem::NoAddresses { key: "confine = \"network\"" });
+            }
+        }
         let rate = self.rate(&table, context.records_per_second, context.record_burst);
         let description = self.description(&table, context.description);
         let network = self.network(&table, &name, context.network, is_whole);
@@ -156,7 +178,8 @@ impl Validator {
             (Err(cause), _) => self.report(place, Problem::BadName { table, cause }),
             (Ok(_), None) => {}
             (Ok(name), Some(xid)) => {
-                let context = ContextPolicy { name, place, xid, mode, proc_mode, rate, description, network };
+                let context =
+                    ContextPolicy { name, place, xid, mode, proc_mode, confine, rate, description, network };
                 self.contexts.insert(context.xid.value, context);
             }
         }

@@ -4,13 +4,16 @@ use anyhow::anyhow;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use vs_common::id::Generation;
-use vs_common::policy_entry::{ContextKey, Mode, ProcMode};
+use vs_common::id::Xid;
+use vs_common::policy_entry::{ContextKey, ContextRules, Mode, ProcMode, context_flag};
 
 use crate::audit::control::{Caller, ContextChange};
 use crate::audit::{Announcement, announce};
+use crate::cli::addresses::{Foreseen, Prepared};
 use crate::cli::ground::audit_name;
+use crate::cli::processes::live_processes;
 use crate::cli::{Failure, audit, exit_code};
-use crate::compile::Rows;
+use crate::compile::{CompileError, EpochRows, Network, Networks, Rows, taken_addresses};
 use crate::context::create::{self, CreateError, Wish};
 use crate::context::processes::{self, ProcessError};
 use crate::context::reaper;
@@ -21,9 +24,12 @@ use crate::kernel::attach::{Session, boot_clock};
 use crate::kernel::object::EMBEDDED;
 use crate::kernel::support::Support;
 use crate::lock::{Lock, PATIENCE};
-use crate::maps::apply::{self, rows_of};
+use crate::maps::apply::{self, networks_of, rows_of};
 use crate::maps::live::OpenError;
 use crate::maps::store::Store;
+use crate::policy::NetworkPolicy;
+
+use super::network::Addresses;
 
 /// What a new context is to be like.
 #[derive(Args, Debug)]
@@ -34,6 +40,8 @@ pub(in crate::cli) struct Kind {
     /// What becomes of the new context's denials; enforce by default.
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(["enforce", "observe"]))]
     mode: Option<String>,
+    #[command(flatten)]
+    network: Addresses,
 }
 
 impl Kind {
@@ -42,10 +50,12 @@ impl Kind {
     /// # Errors
     /// One was given.
     pub(in crate::cli) fn refuse(&self, cure: &str) -> Result<(), Failure> {
-        if self.proc.is_none() && self.mode.is_none() {
+        if self.proc.is_none() && self.mode.is_none() && self.network == Addresses::default() {
             return Ok(());
         }
-        let error = anyhow!("--proc and --mode are for a new context: give {cure}, or change the policy");
+        let error = anyhow!(
+            "--proc, --mode, --address and --loopback are for a new context: give {cure}, or change the policy"
+        );
         Err(Failure { code: exit_code::USAGE, error })
     }
 
@@ -59,7 +69,7 @@ impl Kind {
             Some("observe") => Mode::Observe,
             _ => Mode::Enforce,
         };
-        Wish { name, mode, proc_mode }
+        Wish { name, mode, proc_mode, flags: 0 }
     }
 }
 
@@ -69,15 +79,51 @@ impl Kind {
 /// No policy is loaded, the name is none or taken, no number is free, or the kernel refused.
 pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context, Failure> {
     let _lock = Lock::exclusive(PATIENCE)?;
-    let mut session = open()?;
-    let rows = rows_of(&session.store, session.store.epoch()?)?;
-    let (xid, rules) = create::row(&rows, &kind.wish(name))?;
+    create_locked(&mut open()?, &kind.wish(name), kind.network.policy()?.as_ref())
+}
+
+/// Creates a context. The caller holds the exclusive lock.
+///
+/// # Errors
+/// As [`create`]; or another context has an address, or the machine lacks one.
+pub(in crate::cli) fn create_locked(
+    session: &mut Session<'_>,
+    wish: &Wish<'_>,
+    network: Option<&NetworkPolicy>,
+) -> Result<Context, Failure> {
+    let epoch = session.store.epoch()?;
+    let mut rows = rows_of(&session.store, epoch)?;
+    let mut networks = networks_of(&session.store, epoch)?;
+    let own = if network.is_some() { context_flag::NETWORK } else { 0 };
+    let (xid, rules) = create::row(&rows, &Wish { flags: wish.flags | own, ..*wish })?;
     let mut written = rules;
-    change(&mut session, |rows, generation| {
+    let mut network = network.map(|policy| Network::of(policy, rules.generation));
+    if let Some(network) = &network {
+        rows.insert(xid, rules);
+        networks.insert(xid, network.clone());
+        let taken = taken_addresses(EpochRows { rows: &rows, networks: &networks });
+        if !taken.is_empty() {
+            let code = exit_code::BAD_POLICY;
+            return Err(Failure { code, error: CompileError::AddressesTaken(taken).into() });
+        }
+    }
+    let addresses = Foreseen::of(None, &rows, &networks)?.map(Foreseen::prepare).transpose()?;
+    let changed = change(session, |rows, networks, generation| {
         // Not `..rules`: rustc 1.95 breaks off over an array field captured that way (ICE "broken MIR").
         written.generation = generation;
         rows.insert(xid, written);
-    })?;
+        if let Some(mut network) = network.take() {
+            network.rules.generation = generation;
+            networks.insert(xid, network);
+        }
+    });
+    match changed {
+        Ok(()) => addresses.into_iter().for_each(Prepared::finish),
+        Err(error) => {
+            addresses.into_iter().for_each(Prepared::undo);
+            return Err(error);
+        }
+    }
     let context = Context::from_row(ContextKey { epoch: session.store.epoch()?, xid }, &written)?;
     record(Announcement::ContextCreate(ContextChange {
         context: audit_name(&context),
@@ -143,9 +189,10 @@ fn remove_locked(
 ) -> Result<(), Failure> {
     stop::stop(&mut session.store, state, context.xid, Some(&context.name), stop::PATIENCE)?;
     audit::settle();
-    change(session, |rows, _| {
+    change(session, |rows, _, _| {
         rows.remove(&context.xid);
     })?;
+    remove_addresses(session)?;
     record(Announcement::ContextRemove(ContextChange {
         context: audit_name(context),
         by: Caller::current(),
@@ -153,13 +200,45 @@ fn remove_locked(
     Ok(())
 }
 
-fn open() -> Result<Session<'static>, Failure> {
+/// Takes the addresses from the machine that were put there for contexts that are gone.
+fn remove_addresses(session: &Session<'_>) -> Result<(), Failure> {
+    let epoch = session.store.epoch()?;
+    let (rows, networks) = (rows_of(&session.store, epoch)?, networks_of(&session.store, epoch)?);
+    if let Some(foreseen) = Foreseen::of(None, &rows, &networks)? {
+        foreseen.prepare()?.finish();
+    }
+    Ok(())
+}
+
+/// Removes the contexts that `vs chbind` made and that have no process left: it became the command, so nobody waited for its end. The
+/// caller holds the exclusive lock.
+///
+/// # Errors
+/// The kernel refused.
+pub(in crate::cli) fn remove_abandoned(session: &mut Session<'_>) -> Result<(), Failure> {
+    let live = live_processes(&session.store)?;
+    let is_abandoned = |xid: &Xid, rules: &ContextRules| {
+        let both = context_flag::DYNAMIC | context_flag::NETWORK_ONLY;
+        rules.flags & both == both && !live.contains_key(xid)
+    };
+    let rows = rows_of(&session.store, session.store.epoch()?)?;
+    if !rows.iter().any(|(xid, rules)| is_abandoned(xid, rules)) {
+        return Ok(());
+    }
+    change(session, |rows, _, _| rows.retain(|xid, rules| !is_abandoned(xid, rules)))?;
+    remove_addresses(session)
+}
+
+pub(in crate::cli) fn open() -> Result<Session<'static>, Failure> {
     let session = Session::open_existing(EMBEDDED, Support::probe())?;
     let session = session.ok_or(OpenError::NotLoaded)?;
     if session.store.epoch()?.0 == 0 { Err(OpenError::NotLoaded.into()) } else { Ok(session) }
 }
 
-fn change(session: &mut Session<'_>, change: impl FnOnce(&mut Rows, Generation)) -> Result<(), Failure> {
+fn change(
+    session: &mut Session<'_>,
+    change: impl FnOnce(&mut Rows, &mut Networks, Generation),
+) -> Result<(), Failure> {
     let loaded = apply::change_rows(&mut session.store, &mut session.programs, change, boot_clock())?;
     if let Some(leftover) = loaded.leftover {
         eprintln!(

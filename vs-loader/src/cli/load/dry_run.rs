@@ -50,7 +50,7 @@ pub(super) fn run(
     let missing = |all: &[Hook], from: &[Hook]| {
         all.iter().filter(|hook| !from.contains(hook)).map(|hook| hook.name()).collect()
     };
-    let (addresses, flaws) = match Foreseen::of(policy, &new, &new_networks) {
+    let (addresses, flaws) = match Foreseen::of(Some(policy), &new, &new_networks) {
         Ok(foreseen) => (foreseen.map(|foreseen| foreseen.lines()).unwrap_or_default(), Vec::new()),
         Err(HostNetworkError::Flaws(flaws)) => (Vec::new(), flaws),
         Err(error) => return Err(error.into()),

@@ -32,7 +32,7 @@ pub(super) fn wanted(
     let mut conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     if arguments.stop && !conflicts.is_empty() {
         // Before anything dies for a policy that the machine cannot have.
-        Foreseen::of(policy, entries.rows(), entries.networks())?;
+        Foreseen::of(Some(policy), entries.rows(), entries.networks())?;
         stop_contexts(store, old.rows, conflicts.iter().map(|conflict| conflict.context.xid))?;
         conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     }

@@ -12,6 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::{CommandResult, Failure, exit_code, policy_files};
 use crate::compile::act::{ACTS, FILE_KINDS, SOCKET_KINDS, capability_number};
 use crate::compile::explain::{Question, QuestionError, Standing, explain};
+use crate::policy::PortRange;
 
 mod answer;
 mod text;
@@ -49,6 +50,9 @@ pub(in crate::cli) struct Arguments {
     /// The address that it binds a socket to, or sends to: `192.0.2.10`, `2001:db8::10`, or `0.0.0.0` and `::` for any.
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
+    /// The protocol and port: `tcp/80`, `udp/53`, or `tcp/0` for one that the kernel chooses. Without it ports are not looked at.
+    #[arg(long, value_name = "PROTOCOL/PORT", value_parser = parse_port)]
+    port: Option<PortRange>,
     /// The socket that is bound is for IPv6 only; else one of IPv6 is for IPv4 as well.
     #[arg(long)]
     v6_only: bool,
@@ -83,6 +87,11 @@ fn parse_capability(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "not a capability; give a name such as sys_admin, or a number".to_owned())
 }
 
+fn parse_port(text: &str) -> Result<PortRange, String> {
+    let range = text.parse::<PortRange>().ok().filter(|range| range.ports.start() == range.ports.end());
+    range.ok_or_else(|| "not a port; give a protocol and one port, such as tcp/80".to_owned())
+}
+
 pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     if arguments.list_acts {
         return vocabulary::run(output);
@@ -100,6 +109,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         socket: arguments.socket.clone(),
         address: arguments.address,
         is_v6_only: arguments.v6_only,
+        port: arguments.port.clone(),
     };
     let policy = policy_files::load(&arguments.files)?;
     let explanation = explain(&policy, &compile_first(&policy)?, &question)

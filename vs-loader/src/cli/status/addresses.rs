@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use vs_common::id::Xid;
-use vs_common::network::{Address, LISTENER_V6, ListenerKey};
+use vs_common::network::{Address, LISTENER_UDP, LISTENER_V6, ListenerKey};
 
 use crate::compile::network::{loopback_name, to_ip};
 use crate::compile::{Networks, Rows, name_of};
@@ -19,22 +19,25 @@ pub(super) struct AddressesAnswer {
     addresses: Vec<String>,
     /// What ANY is, IPv4 first.
     primary: Vec<String>,
-    /// "private", "shared" or "none".
+    /// "private", "shared" or "none"; of the host "host".
     loopback: String,
     /// What it may do beyond its addresses.
     grants: Vec<String>,
-    /// Where it listens for connections; `*` stands for every address of the context.
+    /// Where it listens, and with `/udp` where it has datagrams; `*` stands for every address of the context.
     listeners: Vec<String>,
 }
 
 /// Of every context that has addresses of its own.
 pub(super) fn answers(rows: &Rows, networks: &Networks, listeners: &[ListenerKey]) -> Vec<AddressesAnswer> {
     let answer = |(xid, network): (&Xid, &crate::compile::Network)| AddressesAnswer {
-        name: rows.get(xid).map(|rules| name_of(rules).into_owned()).unwrap_or_default(),
+        name: match *xid {
+            Xid::HOST => "host".to_owned(),
+            xid => rows.get(&xid).map(|rules| name_of(rules).into_owned()).unwrap_or_default(),
+        },
         xid: xid.0,
         addresses: network.addresses.iter().map(ToString::to_string).collect(),
         primary: network.primaries().iter().map(ToString::to_string).collect(),
-        loopback: loopback_name(network.rules.flags),
+        loopback: if *xid == Xid::HOST { "host".to_owned() } else { loopback_name(network.rules.flags) },
         grants: network.grants(),
         listeners: sockets_of(*xid, listeners),
     };
@@ -45,7 +48,12 @@ pub(super) fn answers(rows: &Rows, networks: &Networks, listeners: &[ListenerKey
 fn sockets_of(xid: Xid, listeners: &[ListenerKey]) -> Vec<String> {
     let own = listeners.iter().filter(|key| key.xid == xid);
     let all: BTreeSet<_> = own.map(|key| (key.port & !LISTENER_V6, shown(key.address))).collect();
-    all.into_iter().map(|(port, address)| format!("{address}:{port}")).collect()
+    all.into_iter()
+        .map(|(port, address)| {
+            let protocol = if port & LISTENER_UDP == 0 { "" } else { "/udp" };
+            format!("{address}:{}{protocol}", port & !LISTENER_UDP)
+        })
+        .collect()
 }
 
 /// An address before a port: IPv6 in brackets (RFC 3986, 3.2.2).

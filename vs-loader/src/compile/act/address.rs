@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use vs_common::id::Xid;
 use vs_common::network::{
-    Address, AddressKind, BindChoice, DestinationChoice, Reach, decide_bind, decide_destination, network_flag,
+    Address, AddressKind, BindChoice, DestinationChoice, Reach, decide_bind, decide_destination,
+    decide_host_bind, network_flag,
 };
 use vs_common::verdict::{Errno, Reason};
 
-use crate::compile::network::{Network, primary4, primary6, to_address, to_ip};
+use crate::compile::network::{Network, Networks, primary4, primary6, to_address, to_ip};
+use crate::policy::{PortSet, Protocol};
 
 /// An address that is asked for, and by which socket. One of IPv6 asks for an address of IPv4 as `::ffff:192.0.2.1`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +20,8 @@ pub struct Asked {
     pub address: IpAddr,
     /// Whether the socket is for IPv6 only (`IPV6_V6ONLY`).
     pub is_v6_only: bool,
+    /// The protocol and port; `None`: one that policy does not look at.
+    pub port: Option<(Protocol, u16)>,
 }
 
 impl Asked {
@@ -83,14 +87,59 @@ fn shown(own: IpAddr) -> IpAddr {
     }
 }
 
-/// As `vs-ebpf/src/network/bind.rs`.
-pub(super) fn bind(network: &Network, xid: Xid, asked: Asked) -> Result<Outcome, (Errno, Reason)> {
-    let address = to_address(asked.address);
-    let reach = match asked.address {
+/// Whether the port is among those that policy gives.
+fn is_given(ports: Option<&PortSet>, asked: Asked) -> bool {
+    match (ports, asked.port) {
+        (Some(ports), Some((protocol, port))) => ports.contains(protocol, port),
+        (None, _) | (_, None) => true,
+    }
+}
+
+/// Whether the context is among itself there.
+const fn is_private(network: &Network, kind: AddressKind) -> bool {
+    matches!(kind, AddressKind::Loopback) && network.rules.has(network_flag::LOOPBACK_PRIVATE)
+}
+
+const fn reach(asked: Asked) -> Reach {
+    match asked.address {
         IpAddr::V4(_) => Reach::V4,
         IpAddr::V6(_) if asked.is_v6_only => Reach::V6,
         IpAddr::V6(_) => Reach::Both,
+    }
+}
+
+/// The same for the host, or a context that uses its addresses; `None`: it gets what it asks for.
+pub(super) fn bind_as_host(
+    networks: &Networks,
+    is_host: bool,
+    asked: Asked,
+) -> Option<Result<Outcome, (Errno, Reason)>> {
+    let address = to_address(asked.address);
+    let is_anothers = networks
+        .iter()
+        .any(|(xid, network)| *xid != Xid::HOST && network.addresses.iter().any(|at| at.contains(address)));
+    if !is_host && !networks.is_empty() && (is_anothers || address.is_context_loopback()) {
+        return Some(Err((Errno::Eaddrnotavail, Reason::ForeignAddress)));
+    }
+    let host = networks.get(&Xid::HOST)?;
+    let primary = decide_host_bind(&host.rules, &address, reach(asked))?;
+    let stays = match asked.port {
+        Some((_, 0)) => true,
+        Some((protocol, port)) => host.bind_ports.as_ref().is_some_and(|any| any.contains(protocol, port)),
+        None => false,
     };
+    let address = if stays { asked.address } else { to_ip(primary) };
+    let how = if stays { How::AsAsked } else { How::Primary };
+    Some(Ok(Outcome { address, how, shown: address, source: None }))
+}
+
+/// As `vs-ebpf/src/network/bind.rs`.
+pub(super) fn bind(network: &Network, xid: Xid, asked: Asked) -> Result<Outcome, (Errno, Reason)> {
+    let address = to_address(asked.address);
+    let reach = reach(asked);
+    if !is_given(network.bind_ports.as_ref(), asked) && !is_private(network, address.kind()) {
+        return Err((Errno::Eacces, Reason::Port));
+    }
     let is_listed = network.addresses.iter().any(|prefix| prefix.contains(address));
     let rules = &network.rules;
     let (address, how) = match decide_bind(rules, &address, reach, is_listed) {
@@ -116,7 +165,13 @@ pub(super) fn destination(network: &Network, xid: Xid, asked: Asked) -> Result<O
     let address = to_address(asked.address);
     let rules = &network.rules;
     let primary = if address.is_v4() { primary4(rules) } else { primary6(rules) };
-    Ok(match decide_destination(rules, &address) {
+    let choice = decide_destination(rules, &address);
+    if matches!(choice, DestinationChoice::AsAsked | DestinationChoice::Host)
+        && !is_given(network.connect_ports.as_ref(), asked)
+    {
+        return Err((Errno::Eacces, Reason::Port));
+    }
+    Ok(match choice {
         DestinationChoice::AsAsked => Outcome { source: primary.map(to_ip), ..Outcome::as_asked(asked) },
         DestinationChoice::Host => Outcome { how: How::SharedLoopback, ..Outcome::as_asked(asked) },
         DestinationChoice::OwnLoopback => {

@@ -3,10 +3,7 @@
 use vs_common::network::{Address, NetworkRules, network_flag};
 
 use super::{Change, Family};
-use crate::compile::network::{LOOPBACK, Network, primary4, primary6};
-
-/// The bits that changes of their own tell of.
-const TOLD: u32 = LOOPBACK | network_flag::V4 | network_flag::V6;
+use crate::compile::network::{LOOPBACK, Network, TOLD, primary4, primary6};
 
 /// What differs between two rows of one context and their addresses.
 pub(super) fn changes_of(before: Option<&Network>, after: Option<&Network>) -> Vec<Change> {
@@ -17,7 +14,8 @@ pub(super) fn changes_of(before: Option<&Network>, after: Option<&Network>) -> V
         (Some(before), Some(after)) if is_same_network(&before.rules, &after.rules) => {
             let removed = before.addresses.difference(&after.addresses).copied().map(Change::AddressRemoved);
             let added = after.addresses.difference(&before.addresses).copied().map(Change::AddressAdded);
-            removed.chain(changes_of_rules(&before.rules, &after.rules)).chain(added).collect()
+            let changed = changes_of_rules(&before.rules, &after.rules);
+            removed.chain(changed).chain(changes_of_ports(before, after)).chain(added).collect()
         }
         (Some(before), Some(after)) if before == after => Vec::new(),
         (Some(_), Some(after)) => vec![Change::NetworkRemoved, Change::NetworkAdded(after.clone())],
@@ -48,9 +46,23 @@ fn changes_of_rules(before: &NetworkRules, after: &NetworkRules) -> Vec<Change> 
     }
     for bit in 0..u32::BITS {
         let flag = 1 << bit;
-        if (before.flags ^ after.flags) & flag & !TOLD != 0 {
+        if (before.flags ^ after.flags) & flag & !(TOLD | LOOPBACK) != 0 {
             changes.push(Change::NetworkFlag { flag, is_set: after.flags & flag != 0 });
         }
+    }
+    changes
+}
+
+fn changes_of_ports(before: &Network, after: &Network) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if before.bind_ports != after.bind_ports {
+        changes.push(Change::BindPorts(before.bind_ports.clone(), after.bind_ports.clone()));
+    }
+    if before.connect_ports != after.connect_ports {
+        changes.push(Change::ConnectPorts(before.connect_ports.clone(), after.connect_ports.clone()));
+    }
+    if before.sources != after.sources {
+        changes.push(Change::Sources(after.sources.clone()));
     }
     changes
 }
@@ -62,6 +74,18 @@ impl Change {
             rules.flags = if is_set { rules.flags | flag } else { rules.flags & !flag };
         };
         match *self {
+            Self::BindPorts(_, ref to) => {
+                set(network_flag::BIND_PORTS, to.is_some());
+                network.bind_ports.clone_from(to);
+            }
+            Self::ConnectPorts(_, ref to) => {
+                set(network_flag::CONNECT_PORTS, to.is_some());
+                network.connect_ports.clone_from(to);
+            }
+            Self::Sources(ref to) => {
+                set(network_flag::SOURCES, !to.is_empty());
+                network.sources.clone_from(to);
+            }
             Self::AddressRemoved(address) => _ = network.addresses.remove(&address),
             Self::AddressAdded(address) => _ = network.addresses.insert(address),
             Self::NetworkFlag { flag, is_set } => set(flag, is_set),

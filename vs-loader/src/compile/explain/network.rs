@@ -63,6 +63,21 @@ pub(super) fn rule_lines(explanation: &Explanation, policy: &NetworkPolicy) -> V
         return granted.or_else(|| (!is_family_free).then(|| addresses(policy))).into_iter().collect();
     };
     let is_refused = explanation.verdict != Verdict::Allow;
+    if let (Verdict::Deny(_, Reason::Port), Some((protocol, port))) = (explanation.verdict, asked.port) {
+        let (ports, keys) = if act.is_bind() {
+            (policy.bind_ports(), ["bind_allow", "bind_deny"])
+        } else {
+            (policy.connect_ports(), ["connect_allow", "connect_deny"])
+        };
+        let decisive = ports.place_for(protocol, port);
+        return decisive
+            .map(|(key, place)| {
+                let key = if key == "allow" { keys[0] } else { keys[1] };
+                line("ports", format!("{key}, about {}/{port}", protocol.name()), Some(place))
+            })
+            .into_iter()
+            .collect();
+    }
     match asked.kind() {
         AddressKind::Multicast => grant_and_source(network_flag::MULTICAST, asked, act, policy),
         AddressKind::Broadcast => grant_and_source(network_flag::BROADCAST, asked, act, policy),

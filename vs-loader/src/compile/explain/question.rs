@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::compile::act::{Act, FileKind, Operand};
+use crate::policy::PortRange;
 
 /// How a process stands to its context.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,6 +38,8 @@ pub struct Question {
     pub address: Option<IpAddr>,
     /// Whether the socket is for IPv6 only.
     pub is_v6_only: bool,
+    /// A protocol and its port.
+    pub port: Option<PortRange>,
 }
 
 /// Why a question has no answer.
@@ -102,6 +105,7 @@ pub(super) fn check_operands(
         (act.operand == Operand::Socket, question.socket.is_some(), "--socket", "the kind of socket"),
         (needs_address, question.address.is_some(), "--address", "which address"),
         (false, question.is_v6_only && !(act.is_bind() && is_ipv6), "--v6-only", ""),
+        (false, question.port.is_some() && !needs_address, "--port", ""),
         (false, question.standing != Standing::Member && !needs_target, "--standing", ""),
     ];
     for (is_needed, is_given, option, meaning) in options {

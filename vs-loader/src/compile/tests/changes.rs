@@ -7,6 +7,7 @@ use vs_common::policy_entry::context_flag;
 
 use super::*;
 use crate::compile::network::{LOOPBACK, Prefix};
+use crate::policy::{PortRange, PortSet, Protocol};
 
 fn lines(old: &str, new: &str) -> Vec<String> {
     let old = entries(old);
@@ -129,24 +130,33 @@ fn any_rules() -> impl Strategy<Value = ContextRules> {
 fn any_network() -> impl Strategy<Value = Network> {
     let address = (0u32..3).prop_map(|last| Address::v4((0xc000_0200 | last).to_be()));
     let prefixes = proptest::collection::btree_set((0u8..8, 29u8..=32), 0..4);
-    (0u64..2, any::<u32>(), 0u32..2, address.clone(), address, any::<bool>(), prefixes).prop_map(
-        |(generation, flags, reserved, primary4, primary6, is_plain, prefixes)| {
-            let has = |flag: u32| flags & flag != 0 || !is_plain;
-            Network {
-                rules: NetworkRules {
-                    generation: Generation(generation),
-                    flags,
-                    reserved,
-                    primary4: if has(network_flag::V4) { primary4 } else { Address::NONE },
-                    primary6: if has(network_flag::V6) { primary6 } else { Address::NONE },
-                },
-                addresses: prefixes
-                    .into_iter()
-                    .map(|(last, length)| Prefix::around(IpAddr::from([192, 0, 2, last]), length))
-                    .collect(),
-            }
-        },
-    )
+    let port = (0u16..4).prop_map(|port| PortRange { protocol: Protocol::Tcp, ports: port..=port });
+    let ports = proptest::collection::vec(port, 0..3).prop_map(PortSet::of);
+    let source = address.clone();
+    let all =
+        (0u64..2, any::<u32>(), 0u32..2, address.clone(), address, any::<bool>(), prefixes, ports, source);
+    all.prop_map(|(generation, flags, reserved, primary4, primary6, is_plain, prefixes, ports, source)| {
+        let has = |flag: u32| flags & flag != 0 || !is_plain;
+        let own = |flag: u32| (flags & flag != 0).then(|| ports.clone());
+        let sources = (flags & network_flag::SOURCES != 0)
+            .then_some((Prefix::around(IpAddr::from([192, 0, 2, 0]), 24), source));
+        Network {
+            bind_ports: own(network_flag::BIND_PORTS),
+            connect_ports: own(network_flag::CONNECT_PORTS),
+            sources: sources.into_iter().collect(),
+            rules: NetworkRules {
+                generation: Generation(generation),
+                flags,
+                reserved,
+                primary4: if has(network_flag::V4) { primary4 } else { Address::NONE },
+                primary6: if has(network_flag::V6) { primary6 } else { Address::NONE },
+            },
+            addresses: prefixes
+                .into_iter()
+                .map(|(last, length)| Prefix::around(IpAddr::from([192, 0, 2, last]), length))
+                .collect(),
+        }
+    })
 }
 
 /// What an epoch could hold.
@@ -154,10 +164,12 @@ type Held = (Rows, Networks);
 
 fn any_held() -> impl Strategy<Value = Held> {
     let context = (any_rules(), proptest::option::of(any_network()));
-    proptest::collection::btree_map((0u32..6).prop_map(Xid), context, 0..6).prop_map(|contexts| {
+    let contexts = proptest::collection::btree_map((1u32..7).prop_map(Xid), context, 0..6);
+    // The host has addresses and no row.
+    (contexts, proptest::option::of(any_network())).prop_map(|(contexts, host)| {
         let rows = contexts.iter().map(|(xid, (rules, _))| (*xid, *rules)).collect();
-        let networks = contexts.into_iter().filter_map(|(xid, (_, network))| Some((xid, network?))).collect();
-        (rows, networks)
+        let networks = contexts.into_iter().filter_map(|(xid, (_, network))| Some((xid, network?)));
+        (rows, networks.chain(host.map(|network| (Xid::HOST, network))).collect())
     })
 }
 

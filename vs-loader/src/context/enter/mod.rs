@@ -56,6 +56,11 @@ pub enum EnterError {
     /// The context cannot be entered.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// There is nothing to enter.
+    #[error(
+        "the context {0} confines addresses only, and its processes are the host's; start one with `vs chbind --context {0} -- COMMAND`"
+    )]
+    NetworkOnly(String),
     /// Its namespaces cannot be found or made.
     #[error(transparent)]
     Namespace(#[from] NamespaceError),
@@ -103,6 +108,9 @@ pub fn enter(
     request: &Request,
     witness: &mut dyn Witness,
 ) -> Result<Entered, EnterError> {
+    if context.is_network_only {
+        return Err(EnterError::NetworkOnly(context.name.clone()));
+    }
     let token = SingleThreaded::check().map_err(failed("enter a context with this process"))?;
     let uses = descriptors::examine()?;
     let host_terminal = terminal::style(uses).map(|style| HostTerminal::open(style, uses)).transpose()?;

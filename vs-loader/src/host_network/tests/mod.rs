@@ -47,7 +47,7 @@ fn claims(text: &str) -> Vec<Claim> {
     let source = PolicySource { name: "p".to_owned(), contents: text.as_bytes().to_vec() };
     let policy = policy::parse(&[source]).unwrap();
     let entries = compile(&policy, &Known::NOTHING).unwrap();
-    claims_of(&policy, entries.rows(), entries.networks())
+    claims_of(Some(&policy), entries.rows(), entries.networks())
 }
 
 /// One context without a loopback, with these keys.

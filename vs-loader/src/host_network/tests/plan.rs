@@ -166,7 +166,7 @@ fn a_context_that_is_kept_is_not_what_the_policy_says() {
     };
     let old = compile(&parse("addresses = [\"192.0.2.10\"]"), &Known::NOTHING).unwrap();
     let new = parse("addresses = [\"192.0.2.11\"]");
-    let kept = claims_of(&new, old.rows(), old.networks());
+    let kept = claims_of(Some(&new), old.rows(), old.networks());
     assert_eq!((kept[0].assign.as_ref(), kept[0].addresses[0].place.as_ref()), (None, None));
     check(&kept, &machine(&[ours("192.0.2.10", 2)]), &[]);
 }

@@ -288,7 +288,7 @@ fn more_contexts_than_fit_are_refused_before_anything_is_written() {
 fn a_row_can_be_added_and_removed_while_the_policy_stays() {
     let mut world = World::empty().loaded(&first());
     let before = world.store.rows.values().map(|rules| rules.generation).max().unwrap();
-    let add = |rows: &mut Rows, generation| {
+    let add = |rows: &mut Rows, _: &mut Networks, generation| {
         rows.insert(Xid::FIRST_DYNAMIC, ContextRules { generation, ..rules("dynamic", Mode::Enforce) });
     };
     change_rows(&mut world.store, &mut world.programs, add, NOW).unwrap();
@@ -299,7 +299,7 @@ fn a_row_can_be_added_and_removed_while_the_policy_stays() {
         (3, first().info.digest, first().info.loaded_at)
     );
     assert!(world.store.states[&Xid::FIRST_DYNAMIC].generation > before);
-    let remove = |rows: &mut Rows, _| assert!(rows.remove(&Xid::FIRST_DYNAMIC).is_some());
+    let remove = |rows: &mut Rows, _: &mut Networks, _| assert!(rows.remove(&Xid::FIRST_DYNAMIC).is_some());
     change_rows(&mut world.store, &mut world.programs, remove, NOW).unwrap();
     world.assert_clean();
     assert_eq!(world.in_force().unwrap().0, first().rows);

@@ -1,5 +1,7 @@
 //! Contexts with addresses: what is read of them, and every error by its exact text and place.
 
+use std::net::Ipv4Addr;
+
 use proptest::prelude::*;
 use vs_common::id::Xid;
 
@@ -183,4 +185,42 @@ proptest! {
             Err(errors) => prop_assert!(!is_disjoint, "{errors}"),
         }
     }
+}
+
+#[test]
+fn ports_are_what_is_allowed_without_what_is_denied() {
+    let network = |keys: &str| {
+        let policy = policy(&format!("[context.web]\nxid = 100\naddresses = []\n{keys}"));
+        policy.context_named("web").and_then(ContextPolicy::network).cloned().unwrap()
+    };
+    assert_eq!(network("").bind_ports().allowed(), None);
+    let limited = network("bind_allow = [\"tcp/80-90\", \"udp\"]\nbind_deny = [\"tcp/85\"]\n");
+    assert_eq!(limited.bind_ports().allowed().unwrap().to_string(), "tcp/80-84, tcp/86-90, udp");
+    assert_eq!(limited.connect_ports().allowed(), None);
+    let key = |protocol, port| limited.bind_ports().place_for(protocol, port).map(|(key, _)| key);
+    assert_eq!((key(Protocol::Tcp, 85), key(Protocol::Tcp, 22)), (Some("deny"), Some("allow")));
+    let denied = network("connect_deny = [\"udp\"]\n").connect_ports().allowed().unwrap();
+    assert_eq!(denied.to_string(), "tcp, udplite");
+    assert_eq!(network("bind_allow = []\n").bind_ports().allowed().unwrap().to_string(), "none");
+}
+
+#[test]
+fn the_host_keeps_any_where_broadcasts_come() {
+    let host = |keys: &str| {
+        let text =
+            format!("[context.web]\nxid = 100\naddresses = []\n[host]\naddresses = [\"192.0.2.1\"]\n{keys}");
+        policy(&text).host_network().cloned().unwrap()
+    };
+    let ports =
+        |keys: &str| host(keys).any_ports().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(ports(""), "udp/67-68 udp/546-547 udp/1900 udp/5353 udp/5355");
+    assert_eq!(ports("any_ports = [\"tcp/22\"]\n"), "tcp/22");
+    assert_eq!(host("").primary4().map(Rule::value), Some(Ipv4Addr::new(192, 0, 2, 1)));
+    assert_eq!(host("").primary6(), None);
+}
+
+#[test]
+fn shared_addresses_are_written_alike() {
+    let text = "[context.web]\nxid = 100\naddresses = [\"192.0.2.1\"]\nshared = true\n[context.db]\nxid = 101\naddresses = [\"192.0.2.1\"]\nshared = true\n";
+    assert_eq!(policy(text).contexts().len(), 2);
 }

@@ -3,6 +3,42 @@
 /// What one context's table has behind `xid = 100` with one error each, and that error.
 pub(super) const WRONG: &[(&str, &str)] = &[
     (
+        "addresses = []\nbind_allow = [\"tcp/80-79\"]\n",
+        "p:4:15: context \"web\": \"tcp/80-79\" is no port; write a protocol (tcp, udp, udplite) alone or with a port or a range: \"udp\", \"tcp/80\", \"tcp/8000-8099\", with 0 for ports that the kernel chooses",
+    ),
+    (
+        "connect_deny = [\"tcp\"]\n",
+        "p:3:16: context \"web\": connect_deny is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take connect_deny out",
+    ),
+    (
+        "confine = \"network\"\n",
+        "p:3:11: context \"web\": confine = \"network\" is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take confine = \"network\" out",
+    ),
+    (
+        "confine = \"network\"\nproc = \"plain\"\naddresses = []\n",
+        "p:4:8: context \"web\": proc is for contexts that confine their processes, and with confine = \"network\" they are the host's; take one of the two out",
+    ),
+    (
+        "addresses = [\"192.0.2.1\"]\nshared = true\n[context.db]\nxid = 101\naddresses = [\"192.0.2.0/24\"]\nshared = true\n",
+        "p:7:14: context \"db\": \"192.0.2.0/24\" contains \"192.0.2.1\" of context \"web\", at p:3:14; write what they share alike in both",
+    ),
+    (
+        "addresses = [\"192.0.2.1\"]\n[host]\naddresses = [\"192.0.2.1\"]\n",
+        "p:3:14: context \"web\": \"192.0.2.1\" is an address of the host, at p:5:14; what is a context's cannot be the host's own",
+    ),
+    (
+        "[host]\naddresses = [\"192.0.2.1\"]\n",
+        "p:4:13: [host]: the host is confined only beside contexts with addresses, and no context has any; give one addresses, or take these out",
+    ),
+    (
+        "addresses = []\n[host]\nany_ports = [\"udp/68\"]\n",
+        "p:5:13: [host]: any_ports is for a host that is confined; add addresses = [\"192.0.2.1\"] with its own, or take any_ports out",
+    ),
+    (
+        "addresses = []\n[host]\naddresses = []\n",
+        "p:5:13: [host]: the host needs an address that its services on 0.0.0.0 or :: get; list its own, or take addresses out",
+    ),
+    (
         "addresses = [\"eth0\"]\n",
         "p:3:14: context \"web\": \"eth0\" is no address; write one as \"192.0.2.10\" or \"2001:db8::10\", or a prefix as \"192.0.2.0/28\"",
     ),
@@ -204,15 +240,15 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ),
     (
         "addresses = [\"192.0.2.10\"]\n[context.db]\nxid = 101\naddresses = [\"192.0.2.10\"]\n",
-        "p:6:14: context \"db\": \"192.0.2.10\" is an address of context \"web\", at p:3:14; give each address to one context",
+        "p:6:14: context \"db\": \"192.0.2.10\" is an address of context \"web\", at p:3:14; give each address to one context, or write shared = true in both",
     ),
     (
         "addresses = [\"192.0.2.0/28\"]\n[context.db]\nxid = 101\naddresses = [\"192.0.2.10\"]\n",
-        "p:6:14: context \"db\": \"192.0.2.10\" is part of \"192.0.2.0/28\" of context \"web\", at p:3:14; give each address to one context",
+        "p:6:14: context \"db\": \"192.0.2.10\" is part of \"192.0.2.0/28\" of context \"web\", at p:3:14; give each address to one context, or write shared = true in both",
     ),
     (
         "addresses = [\"2001:db8::10\"]\n[context.db]\nxid = 101\naddresses = [\"2001:db8::/64\"]\n",
-        "p:6:14: context \"db\": \"2001:db8::/64\" contains \"2001:db8::10\" of context \"web\", at p:3:14; give each address to one context",
+        "p:6:14: context \"db\": \"2001:db8::/64\" contains \"2001:db8::10\" of context \"web\", at p:3:14; give each address to one context, or write shared = true in both",
     ),
     (
         "addresses = [\"192.0.2.10\"]\nassign = \"\"\n",

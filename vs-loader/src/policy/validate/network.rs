@@ -9,7 +9,7 @@ use super::{Validator, Words};
 use crate::policy::document::{Field, NetworkKeys, TableName};
 use crate::policy::error::Problem;
 use crate::policy::model::Rule;
-use crate::policy::network::{Loopback, NetworkPolicy};
+use crate::policy::network::{HostNetworkPolicy, Loopback, NetworkPolicy};
 use crate::policy::network_error::NetworkProblem;
 use crate::policy::place::{Located, Place};
 use crate::policy::prefix::{Overlap, Prefix};
@@ -20,6 +20,23 @@ const LOOPBACKS: Words<Loopback, 3> = Words {
     known: &[Loopback::Private.name(), Loopback::Shared.name(), Loopback::None.name()],
     meanings: [Loopback::Private, Loopback::Shared, Loopback::None],
 };
+
+/// Who has addresses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Claimant {
+    /// Its name.
+    name: String,
+    /// Whether others who say so too may have them.
+    is_shared: bool,
+    /// Where the one at hand was given first.
+    place: Option<Place>,
+}
+
+impl Claimant {
+    fn new(name: &str, is_shared: bool) -> Self {
+        Self { name: name.to_owned(), is_shared, place: None }
+    }
+}
 
 impl Validator {
     /// The addresses of a context; `None`: it uses the host's, or has none that could be read.
@@ -39,9 +56,17 @@ impl Validator {
             ("broadcast", keys.broadcast.place()),
             ("show_any", keys.show_any.place()),
             ("assign", keys.assign.place()),
+            ("shared", keys.shared.place()),
+            ("bind_allow", keys.bind_allow.place()),
+            ("bind_deny", keys.bind_deny.place()),
+            ("connect_allow", keys.connect_allow.place()),
+            ("connect_deny", keys.connect_deny.place()),
         ]
         .map(|(key, place)| (key, place.cloned()));
         let loopback = self.word(table, keys.loopback, &LOOPBACKS);
+        let bind_ports = self.ports(table, keys.bind_allow, keys.bind_deny);
+        let connect_ports = self.ports(table, keys.connect_allow, keys.connect_deny);
+        let shared = grant(keys.shared);
         let Located { value: written, place } = match keys.addresses {
             Field::Given(written) => written,
             Field::Faulty => return None,
@@ -55,7 +80,7 @@ impl Validator {
             }
         };
         let count = written.len();
-        let addresses = self.addresses(table, name, written);
+        let addresses = self.addresses(table, &Claimant::new(name, shared.value), written);
         let primary = self.primaries(table, keys.primary, (addresses.len() == count).then_some(&addresses));
         let primary4 = primary_of(&primary, &addresses, v4);
         let primary6 = primary_of(&primary, &addresses, v6);
@@ -70,11 +95,66 @@ impl Validator {
             broadcast: grant(keys.broadcast),
             show_any: grant(keys.show_any),
             assign,
+            shared,
+            bind_ports,
+            connect_ports,
         })
     }
 
+    /// The host's own addresses; `None`: it is not confined, or none could be read.
+    pub(super) fn host_network(
+        &mut self,
+        addresses: Field<Vec<Field<String>>>,
+        primary: Field<Vec<Field<String>>>,
+        any_ports: Field<Vec<Field<String>>>,
+    ) -> Option<HostNetworkPolicy> {
+        let table = TableName::Host;
+        let others = [("primary", primary.place()), ("any_ports", any_ports.place())];
+        let others = others.map(|(key, place)| (key, place.cloned()));
+        let any_ports = self.port_list(&table, any_ports).map(|(rules, _)| rules);
+        let Located { value: written, place } = match addresses {
+            Field::Given(written) => written,
+            Field::Faulty => return None,
+            Field::Absent => {
+                for (key, place) in others {
+                    if let Some(place) = place {
+                        self.refuse(&table, place, NetworkProblem::NoHostAddresses { key });
+                    }
+                }
+                return None;
+            }
+        };
+        if written.is_empty() {
+            self.refuse(&table, place, NetworkProblem::EmptyHostAddresses);
+            return None;
+        }
+        let count = written.len();
+        let addresses = self.addresses(&table, &Claimant::new("host", false), written);
+        let primary = self.primaries(&table, primary, (addresses.len() == count).then_some(&addresses));
+        let primary4 = primary_of(&primary, &addresses, v4);
+        let primary6 = primary_of(&primary, &addresses, v6);
+        Some(HostNetworkPolicy { place, addresses, primary4, primary6, any_ports })
+    }
+
+    /// Reports addresses of the host's beside which no context has any: nothing would come of them.
+    pub(super) fn alone(&mut self) {
+        let has_network = self.contexts.values().any(|context| context.network.is_some());
+        if let Some((_, _, Some(network))) = &self.host
+            && !has_network
+            && self.errors.is_empty()
+        {
+            let place = network.place.clone();
+            self.refuse(&TableName::Host, place, NetworkProblem::HostAlone);
+        }
+    }
+
     /// The addresses that could be read and are no other's.
-    fn addresses(&mut self, table: &TableName, name: &str, written: Vec<Field<String>>) -> Vec<Rule<Prefix>> {
+    fn addresses(
+        &mut self,
+        table: &TableName,
+        claimant: &Claimant,
+        written: Vec<Field<String>>,
+    ) -> Vec<Rule<Prefix>> {
         let mut addresses = Vec::new();
         for (number, field) in (1..).zip(written) {
             let Field::Given(Located { value: text, place }) = field else { continue };
@@ -86,7 +166,7 @@ impl Validator {
                 let problem = NetworkProblem::TooManyInAll { count: self.addresses };
                 self.refuse(table, place.clone(), problem);
             }
-            match prefix_of(&text).and_then(|prefix| self.claim(name, text, prefix, &place)) {
+            match prefix_of(&text).and_then(|prefix| self.claim(claimant, text, prefix, &place)) {
                 Ok(value) => addresses.push(Rule { value, place: Some(place) }),
                 Err(problem) => self.refuse(table, place, problem),
             }
@@ -97,21 +177,26 @@ impl Validator {
     /// Gives an address to a context, if nobody has it.
     fn claim(
         &mut self,
-        name: &str,
+        claimant: &Claimant,
         text: String,
         prefix: Prefix,
         place: &Place,
     ) -> Result<Prefix, NetworkProblem> {
-        let Some((other, (by, first))) = self.claims.overlapping(&prefix).cloned() else {
-            self.claims.insert(prefix, (name.to_owned(), place.clone()));
+        let Some((other, first)) = self.claims.overlapping(&prefix).cloned() else {
+            self.claims.insert(prefix, Claimant { place: Some(place.clone()), ..claimant.clone() });
             return Ok(prefix);
         };
         let overlap = Overlap::of(&prefix, &other);
-        Err(if by == name {
-            NetworkProblem::Repeated { text, overlap, other, first }
-        } else {
-            NetworkProblem::Taken { text, overlap, other, by, first }
-        })
+        let (by, is_shared) = (first.name, first.is_shared && claimant.is_shared);
+        let first = first.place.unwrap_or_else(|| place.clone());
+        if by == claimant.name {
+            return Err(NetworkProblem::Repeated { text, overlap, other, first });
+        }
+        match overlap {
+            // What is shared is shared whole: whose a part of it was could not be told by one search.
+            Overlap::Same if is_shared => Ok(prefix),
+            _ => Err(NetworkProblem::Taken { text, overlap, other, by, first, is_shared }),
+        }
     }
 
     /// The primary addresses that policy gives. `addresses`: those that the context has; `None`: not all of them could be read.
@@ -153,7 +238,7 @@ impl Validator {
         None
     }
 
-    fn refuse(&mut self, table: &TableName, place: Place, cause: NetworkProblem) {
+    pub(super) fn refuse(&mut self, table: &TableName, place: Place, cause: NetworkProblem) {
         self.report(place, Problem::Network { table: table.clone(), cause });
     }
 }
