@@ -20,14 +20,13 @@ pub(super) fn socat(_: &mut Sleepers, checks: &mut Checks) -> Result<()> {
     let [four, both] = PORTS;
     for ((who, ..), datagrams) in PLACES.into_iter().zip(["UDP-RECVFROM", "UDP-LISTEN"]) {
         let servers = [
-            format!("TCP-LISTEN:{four},fork"),
-            format!("TCP6-LISTEN:{both},fork"),
-            format!("{datagrams}:{four},fork"),
-            format!("{}:{both},fork,ipv6only", datagrams.replace("UDP", "UDP6")),
-        ];
-        for server in servers {
-            steps(who, &[(left_behind(&format!("socat {server} SYSTEM:'echo {who}'")), 0, "")], checks)?;
-        }
+            format!("TCP-LISTEN:{four}"),
+            format!("TCP6-LISTEN:{both}"),
+            format!("{datagrams}:{four}"),
+            format!("{}:{both},ipv6only", datagrams.replace("UDP", "UDP6")),
+        ]
+        .map(|server| (left_behind(&format!("socat {server},fork SYSTEM:'echo {who}'")), 0, ""));
+        steps(who, &servers, checks)?;
         // A server listens when it has begun.
         let ready =
             ["TCP:127.0.0.1:7001", "TCP6:[::1]:7002", "UDP:127.0.0.1:7001", "UDP6:[::1]:7002"].map(|to| {
