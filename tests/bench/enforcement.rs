@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use vs_loader::cli::exit_code;
 use vs_loader::kernel::lsm_list;
 
-use crate::network;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::worker::{self, Worker};
 
@@ -89,7 +89,7 @@ impl Enforcement {
             .args(["run", "--context", &self.context, "--"])
             .arg(beside_this("vs-bench")?)
             .arg(worker::ARGUMENT)
-            .arg(network::GUEST.to_string());
+            .arg(Place::Guest.name());
         Worker::start(command, true)
     }
 

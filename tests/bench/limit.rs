@@ -114,6 +114,11 @@ impl Row {
         let most = self.host.usual.max(self.guest.usual);
         (self.ratio == Some(ratio)).then_some(100.0 * (most - self.bare.usual) / self.bare.usual)
     }
+
+    /// What a guest takes, of what the same takes through a veth pair, in percent.
+    fn of_veth(&self) -> Option<f64> {
+        self.veth.map(|veth| 100.0 * self.guest.usual / veth.usual)
+    }
 }
 
 fn crosses(crossings: &Crossings, is: impl Fn(Hook) -> bool) -> bool {
@@ -152,6 +157,12 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
         ),
         at_most(Ratio::Established),
         at_most(Ratio::Connection),
+        worst(
+            run,
+            "guest: at most what the same takes through a veth pair, in percent of that",
+            Row::of_veth,
+            |figure, _| figure <= 100.0,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -182,6 +193,7 @@ fn worst(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::Figure;
     use crate::measure::samples::{row, run};
 
     fn holds(run: &Run) -> Vec<bool> {
@@ -234,6 +246,16 @@ mod tests {
         let mut slow_guest = connected;
         slow_guest.guest.usual += 1.0;
         assert_eq!(holds(&run(vec![sent, slow_guest])), [true, false]);
+    }
+
+    #[test]
+    fn a_guest_is_below_a_veth_pair_where_there_is_one() {
+        let mut sent = row("send", &[], [1000.0, 1000.0, 1000.0, 1500.0]);
+        sent.ratio = Some(Ratio::Connection);
+        sent.veth = Some(Figure { usual: 1500.0, ..sent.guest });
+        assert_eq!(holds(&run(vec![sent.clone()])), [false, true]);
+        sent.guest.usual += 1.0;
+        assert_eq!(holds(&run(vec![sent])), [false, false]);
     }
 
     #[test]

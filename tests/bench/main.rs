@@ -2,12 +2,14 @@
 //! instructions, `cargo xtask bench --native` on the machine at hand.
 //!
 //! `measure` does every operation bare, with our programs attached, as the host's and as a context's, and with empty programs on the
-//! same hooks, and prints a run. `report` puts runs together into a table, and compares them with each other and with the limits.
+//! same hooks, those between two ends also through a veth pair, and prints a run. `report` puts runs together into a table, and compares them with each other and with the limits.
 //!
 //! | module        | job                                                             |
 //! |---------------|-----------------------------------------------------------------|
 //! | `operation`   | the rows: system calls, and what they answer                     |
 //! | `network`     | those on sockets                                                 |
+//! | `place`       | their addresses                                                  |
+//! | `namespace`   | a veth pair with a network namespace, to compare with            |
 //! | `worker`      | the process that does them, in a context or not                  |
 //! | `partner`     | the process that is acted upon                                   |
 //! | `clock`       | whether the clock counts what the figures claim                  |
@@ -25,9 +27,11 @@ mod figure;
 mod limit;
 mod markdown;
 mod measure;
+mod namespace;
 mod network;
 mod operation;
 mod partner;
+mod place;
 mod policy;
 mod program;
 mod program_set;
@@ -37,7 +41,6 @@ mod worker;
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,6 +49,7 @@ use clap::{Parser, Subcommand};
 
 use crate::clock::Unit;
 use crate::enforcement::Refused;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::report::{Origin, Report};
 
@@ -88,8 +92,8 @@ enum Task {
     /// Do operations on request.
     #[command(hide = true, name = worker::ARGUMENT)]
     Worker {
-        /// Where sockets are bound and connected to.
-        address: Ipv4Addr,
+        /// Where its sockets are.
+        place: Place,
     },
     /// Be acted upon.
     #[command(hide = true, name = partner::ARGUMENT)]
@@ -123,7 +127,7 @@ fn run(task: Task) -> Result<()> {
             let text = if json { serde_json::to_string_pretty(&report)? } else { markdown::table(&report) };
             writeln!(io::stdout(), "{}", text.trim_end()).context("printing the report")
         }
-        Task::Worker { address } => worker::main(address),
+        Task::Worker { place } => worker::main(place),
         Task::Partner => partner::main(),
     }
 }

@@ -47,12 +47,15 @@ pub(crate) fn table(report: &Report) -> String {
 }
 
 fn rows(scenario: &Scenario, unit: Unit) -> String {
-    let mut text = String::from(
-        "| call | hooks crossed | bare | empty programs | host | guest | host above empty, per hook | guest in all, per hook | host/bare | guest/bare |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    // Where nothing goes through a pair, there is no column for it.
+    let has_veth = scenario.rows.iter().any(|row| row.veth.is_some());
+    let [veth, line] = if has_veth { [" veth pair |", "--:|"] } else { [""; 2] };
+    let mut text = format!(
+        "| call | hooks crossed | bare | empty programs | host | guest |{veth} host above empty, per hook | guest in all, per hook | host/bare | guest/bare |\n\
+         |---|---|--:|--:|--:|--:|{line}--:|--:|--:|--:|\n",
     );
     for row in &scenario.rows {
-        let cells = [
+        let mut cells = vec![
             row.name.clone(),
             hooks(row),
             absolute(row.bare, unit),
@@ -64,6 +67,9 @@ fn rows(scenario: &Scenario, unit: Unit) -> String {
             format!("{:.2}", row.host.usual / row.bare.usual),
             format!("{:.2}", row.guest.usual / row.bare.usual),
         ];
+        if has_veth {
+            cells.insert(6, row.veth.map_or_else(String::new, |figure| added(row, figure, unit)));
+        }
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
@@ -72,7 +78,8 @@ fn rows(scenario: &Scenario, unit: Unit) -> String {
 fn footnotes(unit: Unit) -> String {
     let mut text = String::from(
         "*bare*: nothing attached; the others: what is added to it. *empty programs*: programs that only return, on the same hooks: the \
-         kernel's own price of a hook. *host*, *guest*: with a policy in force, in a process of the host's and in one of a context's. ¹ a \
+         kernel's own price of a hook. *host*, *guest*: with a policy in force, in a process of the host's and in one of a context's. \
+         *veth pair*: nothing attached, the client in a network namespace, the server in the host's. ¹ a \
          guest is denied, and its figure holds the record of it. Where processes are made, something is kept for later, or addresses are looked up, \
          there is no figure per hook.",
     );
@@ -183,6 +190,17 @@ mod tests {
         let mut run = sample();
         run.unit = Unit::Nanoseconds;
         insta::assert_snapshot!(table(&report(vec![run])));
+    }
+
+    #[test]
+    fn a_veth_pair_has_a_column_where_something_goes_through_it() {
+        let mut sent = row("send", &[], [1000.0; 4]);
+        sent.veth = Some(Figure { usual: 1500.0, ..sent.bare });
+        let run = run(vec![sent, row("open", &[], [1000.0; 4])]);
+        let text = rows(&run.scenarios[0], run.unit);
+        assert!(text.contains("| guest | veth pair | host above"), "{text}");
+        assert!(text.contains("| send | none | 1 000 | +0 | +0 | +0 | +500 |  |"), "{text}");
+        assert!(text.contains("| open | none | 1 000 | +0 | +0 | +0 |  |  |"), "{text}");
     }
 
     #[test]

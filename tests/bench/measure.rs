@@ -1,4 +1,4 @@
-//! One run: every operation, bare, with our programs, as the host's and as a context's, and with empty ones.
+//! One run: every operation, bare, with our programs, as the host's and as a context's, and with empty ones, and some through a veth pair.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,8 +16,9 @@ use crate::clock::Unit;
 use crate::enforcement::{self, Enforcement};
 use crate::figure::Figure;
 use crate::limit::Ratio;
-use crate::network::{self, Addresses};
+use crate::network::Addresses;
 use crate::operation::Operation;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::program_set::{self, EmptyPrograms};
 use crate::system_call;
@@ -65,6 +66,8 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<Ratio>,
     /// With nothing attached.
     pub(crate) bare: Figure,
+    /// With nothing attached, between a network namespace and the host's, through a veth pair.
+    pub(crate) veth: Option<Figure>,
     /// With empty programs on the same hooks.
     pub(crate) empty: Figure,
     /// With ours, in a process of the host's.
@@ -100,11 +103,17 @@ pub(crate) fn measure(unit: Unit, empty: &Path, only: Option<Policy>) -> Result<
             operations.push(operation);
         }
     }
-    let bare = figures(unit, &mut start_host_worker()?, &operations)?;
+    let bare = figures(unit, &mut start_worker(Place::Host)?, &operations)?;
+    operations.retain(|operation| operation.has_ends);
+    let veth = if operations.is_empty() {
+        ByOperation::new()
+    } else {
+        figures(unit, &mut start_worker(Place::Veth)?, &operations)?
+    };
     let mut scenarios = Vec::new();
     for policy in policies {
         let crossed_before = scenarios.first().map(|first: &Scenario| &first.rows[..]).unwrap_or_default();
-        let rows = scenario(unit, policy, empty, &bare, crossed_before)
+        let rows = scenario(unit, policy, empty, (&bare, &veth), crossed_before)
             .with_context(|| format!("measuring under `{}`", policy.name()))?;
         scenarios.push(Scenario { policy, rows });
     }
@@ -116,14 +125,14 @@ fn scenario(
     unit: Unit,
     policy: Policy,
     empty: &Path,
-    bare: &ByOperation<Figure>,
+    (bare, veth): (&ByOperation<Figure>, &ByOperation<Figure>),
     crossed_before: &[Row],
 ) -> Result<Vec<Row>> {
     let others = program_set::loaded()?;
     let enforcement = Enforcement::load(policy)?;
     let hooks: Vec<Hook> = program_set::loaded()?.into_iter().filter(|hook| !others.contains(hook)).collect();
 
-    let (mut host_worker, mut guest_worker) = (start_host_worker()?, enforcement.worker()?);
+    let (mut host_worker, mut guest_worker) = (start_worker(Place::Host)?, enforcement.worker()?);
     let operations = policy.operations();
     let host_crossings = crossings(&mut host_worker, &operations)?;
     let guest_crossings = crossings(&mut guest_worker, &operations)?;
@@ -140,7 +149,7 @@ fn scenario(
 
     let programs = EmptyPrograms::attach(empty, &hooks)?;
     thread::sleep(SETTLE_AGAIN);
-    let with_empty = figures(unit, &mut start_host_worker()?, &operations)?;
+    let with_empty = figures(unit, &mut start_worker(Place::Host)?, &operations)?;
     drop(programs);
 
     let row = |operation: &&Operation| {
@@ -150,6 +159,7 @@ fn scenario(
             is_denied: operation.is_denied(),
             ratio: operation.ratio,
             bare: bare[name],
+            veth: veth.get(name).copied(),
             empty: with_empty[name],
             host: host[name],
             guest: guest[name],
@@ -160,9 +170,10 @@ fn scenario(
     Ok(operations.iter().map(row).collect())
 }
 
-fn start_host_worker() -> Result<Worker> {
+/// One that is no context's.
+fn start_worker(place: Place) -> Result<Worker> {
     let mut command = Command::new(env::current_exe().context("finding this program")?);
-    command.arg(worker::ARGUMENT).arg(network::HOST.to_string());
+    command.arg(worker::ARGUMENT).arg(place.name());
     Worker::start(command, false)
 }
 
@@ -226,6 +237,7 @@ pub(crate) mod samples {
             is_denied: false,
             ratio: None,
             bare,
+            veth: None,
             empty,
             host,
             guest,

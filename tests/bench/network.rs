@@ -1,6 +1,7 @@
-//! The operations on sockets: the host's at its address, a guest's at one that policy lists.
+//! The operations on sockets: the host's at its addresses, a guest's at those that policy lists, and for comparison those that go from a
+//! network namespace through a veth pair.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,11 +13,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::limit::Ratio;
 use crate::operation::{Act, COSTLY, Operation, Site, row};
+use crate::place::{Family, Place};
 
-/// The host's address.
-pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-/// The context's.
-pub(crate) const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 /// What of the other operations is measured as well: contexts with addresses have opening looked at.
 pub(crate) const FILE: &str = "open+close, 5 components";
 
@@ -27,7 +25,7 @@ const BACKLOG: i32 = 8;
 /// Each has some 50 000 instructions.
 const CONNECTIONS: u32 = 20;
 
-/// The machine has [`HOST`] and [`GUEST`]; dropping it takes them away.
+/// The machine has the addresses of [`Place::Host`] and [`Place::Guest`]; dropping it takes them away.
 #[derive(Debug)]
 pub(crate) struct Addresses;
 
@@ -35,52 +33,86 @@ impl Addresses {
     /// Gives them to the machine.
     pub(crate) fn give() -> Result<Self> {
         let given = Self;
-        for address in [HOST, GUEST] {
-            let status = change("add", address).status().context("starting `ip`")?;
-            if !status.success() {
-                bail!("`ip address add {address}/32 dev lo` ended with {status}");
-            }
-        }
+        change("add")?;
         Ok(given)
     }
 }
 
 impl Drop for Addresses {
     fn drop(&mut self) {
-        for address in [HOST, GUEST] {
-            // One that was never given cannot be taken, and says so.
-            let _ = change("del", address).status();
-        }
+        // One that was never given cannot be taken, and says so.
+        let _ = change("del");
     }
 }
 
-fn change(what: &str, address: Ipv4Addr) -> Command {
-    let mut command = Command::new("ip");
-    command.args(["-4", "address", what, &format!("{address}/32"), "dev", "lo"]);
-    command
+fn change(what: &str) -> Result<()> {
+    let mut outcome = Ok(());
+    for family in Family::ALL {
+        for place in [Place::Host, Place::Guest] {
+            let prefix = format!("{}/{}", place.ends(family).server, family.bits());
+            outcome = outcome.and(ip(&[family.option(), "address", what, &prefix, "dev", "lo"]));
+        }
+    }
+    outcome
+}
+
+/// Has `ip` do something.
+pub(crate) fn ip(arguments: &[&str]) -> Result<()> {
+    let status = Command::new("ip").args(arguments).status().context("starting `ip`")?;
+    if !status.success() {
+        bail!("`ip {}` ended with {status}", arguments.join(" "));
+    }
+    Ok(())
 }
 
 /// Every operation, in the order of the table.
 pub(crate) static OPERATIONS: &[Operation] = &[
-    row("socket+close, TCP", COSTLY, |_| Ok(Box::new(|| socket(SocketType::STREAM).map(drop)))),
-    row("socket+bind+close, UDP, own address", COSTLY, |site| Ok(bind_and_close(site.address))),
-    row("socket+bind+close, UDP, ANY", COSTLY, |_| Ok(bind_and_close(Ipv4Addr::UNSPECIFIED))),
+    row("socket+close, TCP", COSTLY, |_| Ok(Box::new(|| socket(Family::Four, SocketType::STREAM).map(drop)))),
+    row("socket+bind+close, UDP, own address", COSTLY, |site| {
+        Ok(bind_and_close(site.place.ends(Family::Four).server))
+    }),
+    row("socket+bind+close, UDP, ANY", COSTLY, |_| Ok(bind_and_close(Family::Four.any()))),
     row("connect+accept+close, own address", CONNECTIONS, |site| {
-        connect_and_close(site.address, site.address)
+        let server = site.place.ends(Family::Four).server;
+        connect_and_close(site, server, server)
     })
-    .promising(Ratio::Connection),
+    .promising(Ratio::Connection)
+    .between_ends(),
     row("connect+accept+close, own address, listening on ANY", CONNECTIONS, |site| {
-        connect_and_close(Ipv4Addr::UNSPECIFIED, site.address)
+        connect_and_close(site, Family::Four.any(), site.place.ends(Family::Four).server)
+    })
+    .promising(Ratio::Connection)
+    .between_ends(),
+    row("connect+accept+close, 127.0.0.1", CONNECTIONS, |site| {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        connect_and_close(site, loopback, loopback)
     })
     .promising(Ratio::Connection),
-    row("connect+accept+close, 127.0.0.1", CONNECTIONS, |_| {
-        connect_and_close(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
+    row("connect+accept+close, own address, IPv6", CONNECTIONS, |site| {
+        let server = site.place.ends(Family::Six).server;
+        connect_and_close(site, server, server)
     })
-    .promising(Ratio::Connection),
-    row("send+recv, TCP, 1 byte", COSTLY, |site| stream(site, 1)).promising(Ratio::Established),
-    row("send+recv, TCP, 16 KiB", COSTLY, |site| stream(site, 16 << 10)).promising(Ratio::Established),
+    .promising(Ratio::Connection)
+    .between_ends(),
+    row("connect+accept+close, own address, IPv6, listening on ANY", CONNECTIONS, |site| {
+        connect_and_close(site, Family::Six.any(), site.place.ends(Family::Six).server)
+    })
+    .promising(Ratio::Connection)
+    .between_ends(),
+    row("send+recv, TCP, 1 byte", COSTLY, |site| stream(site, Family::Four, 1))
+        .promising(Ratio::Established)
+        .between_ends(),
+    row("send+recv, TCP, 16 KiB", COSTLY, |site| stream(site, Family::Four, 16 << 10))
+        .promising(Ratio::Established)
+        .between_ends(),
+    row("send+recv, TCP, 1 byte, IPv6", COSTLY, |site| stream(site, Family::Six, 1))
+        .promising(Ratio::Established)
+        .between_ends(),
+    row("send+recv, TCP, 16 KiB, IPv6", COSTLY, |site| stream(site, Family::Six, 16 << 10))
+        .promising(Ratio::Established)
+        .between_ends(),
     row("send+recv, UDP, connected", COSTLY, |site| {
-        let [(from, from_name), (to, to_name)] = datagram_sockets(site)?;
+        let [(from, from_name), (to, to_name)] = datagram_sockets(site, Family::Four)?;
         rustix::net::connect(&from, &to_name)?;
         rustix::net::connect(&to, &from_name)?;
         let mut byte = [0];
@@ -89,41 +121,59 @@ pub(crate) static OPERATIONS: &[Operation] = &[
             rustix::net::recv(&to, &mut byte, RecvFlags::empty()).map(drop)
         }))
     })
-    .promising(Ratio::Established),
-    row("sendto+recvfrom, UDP", COSTLY, |site| {
-        let [(from, _), (to, name)] = datagram_sockets(site)?;
-        let mut byte = [0];
-        Ok(Box::new(move || {
-            rustix::net::sendto(&from, &[0], SendFlags::empty(), &name)?;
-            rustix::net::recvfrom(&to, &mut byte, RecvFlags::empty()).map(drop)
-        }))
-    }),
+    .promising(Ratio::Established)
+    .between_ends(),
+    row("sendto+recvfrom, UDP", COSTLY, |site| datagrams(site, Family::Four)).between_ends(),
+    row("sendto+recvfrom, UDP, IPv6", COSTLY, |site| datagrams(site, Family::Six)).between_ends(),
 ];
 
-fn socket(kind: SocketType) -> Result<OwnedFd, Errno> {
-    rustix::net::socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)
+fn socket(family: Family, kind: SocketType) -> Result<OwnedFd, Errno> {
+    let family = match family {
+        Family::Four => AddressFamily::INET,
+        Family::Six => AddressFamily::INET6,
+    };
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)
 }
 
-fn bind_and_close(address: Ipv4Addr) -> Act {
+/// The family of an address.
+const fn family(address: IpAddr) -> Family {
+    match address {
+        IpAddr::V4(_) => Family::Four,
+        IpAddr::V6(_) => Family::Six,
+    }
+}
+
+fn bind_and_close(address: IpAddr) -> Act {
     // A port of its own: to find a free one takes now more and now less.
-    let name = SocketAddrV4::new(address, PORTS[0]);
-    Box::new(move || rustix::net::bind(&socket(SocketType::DGRAM)?, &name))
+    let name = SocketAddr::new(address, PORTS[0]);
+    Box::new(move || rustix::net::bind(&socket(family(address), SocketType::DGRAM)?, &name))
 }
 
-/// Two sockets that are bound, and to what.
-fn datagram_sockets(site: &Site) -> Result<[(OwnedFd, SocketAddrV4); 2]> {
-    let bound = |port| {
-        let name = SocketAddrV4::new(site.address, port);
-        let socket = socket(SocketType::DGRAM)?;
+/// Two sockets that are bound, the client's and the server's, and to what.
+fn datagram_sockets(site: &Site, family: Family) -> Result<[(OwnedFd, SocketAddr); 2]> {
+    let bound = |address, port| {
+        let name = SocketAddr::new(address, port);
+        let socket = socket(family, SocketType::DGRAM)?;
         rustix::net::bind(&socket, &name).with_context(|| format!("binding to {name}"))?;
         anyhow::Ok((socket, name))
     };
-    Ok([bound(PORTS[0])?, bound(PORTS[1])?])
+    let ends = site.place.ends(family);
+    let server = site.serving(|| bound(ends.server, PORTS[1]))?;
+    Ok([bound(ends.client, PORTS[0])?, server])
 }
 
-fn listener(address: Ipv4Addr) -> Result<OwnedFd> {
-    let name = SocketAddrV4::new(address, PORTS[0]);
-    let listener = socket(SocketType::STREAM)?;
+fn datagrams(site: &Site, family: Family) -> Result<Act> {
+    let [(from, _), (to, name)] = datagram_sockets(site, family)?;
+    let mut byte = [0];
+    Ok(Box::new(move || {
+        rustix::net::sendto(&from, &[0], SendFlags::empty(), &name)?;
+        rustix::net::recvfrom(&to, &mut byte, RecvFlags::empty()).map(drop)
+    }))
+}
+
+fn listener(site: &Site, address: IpAddr) -> Result<OwnedFd> {
+    let name = SocketAddr::new(address, PORTS[0]);
+    let listener = site.serving(|| Ok(socket(family(address), SocketType::STREAM)?))?;
     // What it accepts lingers for no time either. The last close is a reset then, and no connection stays in TIME_WAIT: thousands of those
     // would make the search for a port longer and longer.
     set_socket_linger(&listener, Some(Duration::ZERO))?;
@@ -133,23 +183,24 @@ fn listener(address: Ipv4Addr) -> Result<OwnedFd> {
 }
 
 /// Both ends of a connection. The kernel has made it, whole, when `connect` returns: it goes no further than the machine.
-fn connection(listener: &OwnedFd, to: SocketAddrV4) -> Result<[OwnedFd; 2], Errno> {
-    let client = socket(SocketType::STREAM)?;
+fn connection(listener: &OwnedFd, to: SocketAddr) -> Result<[OwnedFd; 2], Errno> {
+    let client = socket(family(to.ip()), SocketType::STREAM)?;
     rustix::net::connect(&client, &to)?;
     let (server, _) = rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC)?;
     Ok([client, server])
 }
 
-fn connect_and_close(listening: Ipv4Addr, to: Ipv4Addr) -> Result<Act> {
-    let (listener, to) = (listener(listening)?, SocketAddrV4::new(to, PORTS[0]));
+fn connect_and_close(site: &Site, listening: IpAddr, to: IpAddr) -> Result<Act> {
+    let (listener, to) = (listener(site, listening)?, SocketAddr::new(to, PORTS[0]));
     // The client's end is closed first.
     Ok(Box::new(move || connection(&listener, to).map(drop)))
 }
 
 /// One end sends so many bytes, and the other has them all.
-fn stream(site: &Site, bytes: usize) -> Result<Act> {
-    let listener = listener(site.address)?;
-    let [client, server] = connection(&listener, SocketAddrV4::new(site.address, PORTS[0]))?;
+fn stream(site: &Site, family: Family, bytes: usize) -> Result<Act> {
+    let server = site.place.ends(family).server;
+    let listener = listener(site, server)?;
+    let [client, server] = connection(&listener, SocketAddr::new(server, PORTS[0]))?;
     // Or the second byte waits until the first is acknowledged, which is put off.
     set_tcp_nodelay(&client, true)?;
     let (sent, mut received) = (vec![0; bytes], vec![0; bytes]);

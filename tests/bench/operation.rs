@@ -5,7 +5,6 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -20,8 +19,10 @@ use rustix::process::{Resource, Rlimit};
 use rustix::thread::futex;
 
 use crate::limit::Ratio;
+use crate::namespace::Namespace;
 use crate::network;
 use crate::partner::Partner;
+use crate::place::Place;
 use crate::system_call;
 
 /// An operation that is ready to be done, any number of times.
@@ -38,6 +39,8 @@ pub(crate) struct Operation {
     expected: [Result<(), Errno>; 2],
     /// How much more than the bare call is promised.
     pub(crate) ratio: Option<Ratio>,
+    /// Whether it has two ends, which may be in different network namespaces.
+    pub(crate) has_ends: bool,
     prepare: fn(&Site) -> Result<Act>,
 }
 
@@ -54,6 +57,11 @@ impl Operation {
     /// The same with a promise of what it takes in all.
     pub(crate) const fn promising(self, ratio: Ratio) -> Self {
         Self { ratio: Some(ratio), ..self }
+    }
+
+    /// The same, where it has two ends.
+    pub(crate) const fn between_ends(self) -> Self {
+        Self { has_ends: true, ..self }
     }
 
     /// Whether a guest is denied it.
@@ -78,21 +86,34 @@ impl Operation {
 pub(crate) struct Site {
     partner: Partner,
     folder: PathBuf,
-    /// Where sockets are bound and connected to.
-    pub(crate) address: Ipv4Addr,
+    /// Where sockets are.
+    pub(crate) place: Place,
+    /// Where clients are, if not in the host's network namespace.
+    namespace: Option<Namespace>,
 }
 
 impl Site {
     /// Starts the other process and makes the files.
-    pub(crate) fn make(address: Ipv4Addr) -> Result<Self> {
+    pub(crate) fn make(place: Place) -> Result<Self> {
         // `/run/vs-bench/1/2/file` has five components and is the same in every worker: what a path costs hangs on its length. Only root
         // writes there, so that nobody else decides what root opens and executes.
-        let site = Self { partner: Partner::start()?, folder: PathBuf::from("/run/vs-bench"), address };
+        let folder = PathBuf::from("/run/vs-bench");
+        let namespace = if place == Place::Veth { Some(Namespace::make()?) } else { None };
+        let site = Self { partner: Partner::start()?, folder, place, namespace };
         let inner = site.folder.join("1/2");
         fs::create_dir_all(&inner).with_context(|| format!("making {}", inner.display()))?;
         fs::write(inner.join("file"), b"x").context("making a file to open")?;
         crate::program::write(&site.program()).context("making a program to execute")?;
         Ok(site)
+    }
+
+    /// Has the sockets of a server made. Those that are made afterwards are a client's.
+    pub(crate) fn serving<T>(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let Some(namespace) = &self.namespace else { return make() };
+        namespace.leave()?;
+        let answer = make()?;
+        namespace.enter()?;
+        Ok(answer)
     }
 
     fn file(&self) -> Result<CString> {
@@ -136,7 +157,7 @@ const PROCESS: u32 = 2;
 
 /// An operation that succeeds, and of which nothing is promised by itself.
 pub(crate) const fn row(name: &'static str, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
-    Operation { name, batch, expected: [Ok(()); 2], ratio: None, prepare }
+    Operation { name, batch, expected: [Ok(()); 2], ratio: None, has_ends: false, prepare }
 }
 
 /// Every operation but those on sockets, in the order of the table.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network;
 use crate::operation::{OPERATIONS, Operation};
+use crate::place::{Family, Place};
 
 /// A policy with one context, by what is special about that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -50,7 +51,10 @@ impl Policy {
         let keys = match self {
             Self::Pidns => "proc = \"pidns\"".to_owned(),
             Self::Plain => "proc = \"plain\"".to_owned(),
-            Self::Addresses => format!("proc = \"pidns\"\naddresses = [\"{}\"]", network::GUEST),
+            Self::Addresses => {
+                let [four, six] = Family::ALL.map(|family| Place::Guest.ends(family).server);
+                format!("proc = \"pidns\"\naddresses = [\"{four}\", \"{six}\"]")
+            }
         };
         format!("[context.{}]\nxid = 2\n{keys}\n", self.context())
     }

@@ -87,8 +87,9 @@ fn identity(row: &Row) -> (&str, &crate::measure::Crossings, &crate::measure::Cr
 /// In percent of the first.
 fn difference(a: &Row, b: &Row) -> f64 {
     [(a.bare, b.bare), (a.empty, b.empty), (a.host, b.host), (a.guest, b.guest)]
-        .map(|(a, b)| 100.0 * (a.usual - b.usual).abs() / a.usual)
         .into_iter()
+        .chain(a.veth.zip(b.veth))
+        .map(|(a, b)| 100.0 * (a.usual - b.usual).abs() / a.usual)
         .fold(0.0, f64::max)
 }
 

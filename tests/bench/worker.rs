@@ -4,7 +4,6 @@
 //! enters a context. Between two requests it waits, so that programs can be attached and detached meanwhile.
 
 use std::io::{self, BufRead, BufReader, Write as _};
-use std::net::Ipv4Addr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::operation::{Operation, Site};
+use crate::place::Place;
 
 /// The argument that makes this program one.
 pub(crate) const ARGUMENT: &str = "worker";
@@ -38,8 +38,8 @@ pub(crate) struct Batches {
 type Answer<T> = Result<T, String>;
 
 /// What a worker does: answers until there are no more requests.
-pub(crate) fn main(address: Ipv4Addr) -> Result<()> {
-    let site = Site::make(address);
+pub(crate) fn main(place: Place) -> Result<()> {
+    let site = Site::make(place);
     say(&site.as_ref().map(drop).map_err(|error| format!("{error:#}")))?;
     let site = site?;
     for line in io::stdin().lock().lines() {

@@ -2,10 +2,14 @@
 //! other processes; and its servers, as on a machine with addresses of its own. Run by `vs-guarantees --debian`, in a machine with a Debian
 //! in it.
 
+mod databases;
+mod logins;
 mod reach;
+mod resolvers;
 mod servers;
 mod sight;
 mod sleeper;
+mod streams;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -22,12 +26,17 @@ pub(crate) struct Test {
     pub(crate) run: fn(&mut Sleepers, &mut Checks) -> Result<()>,
 }
 
-/// In this order: the later ones end sleepers.
-pub(crate) const TESTS: [Test; 4] = [
+/// In this order: the later ones end sleepers, or find the addresses that `servers` has given.
+pub(crate) const TESTS: [Test; 9] = [
     Test { name: "tools: what they see", run: sight::run },
     Test { name: "tools: what they reach", run: reach::run },
     Test { name: "tools: all that can be reached", run: reach::all },
     Test { name: "tools: servers with addresses", run: servers::run },
+    Test { name: "tools: unbound", run: resolvers::run },
+    Test { name: "tools: sshd", run: logins::run },
+    Test { name: "tools: PostgreSQL", run: databases::run },
+    Test { name: "tools: socat", run: streams::socat },
+    Test { name: "tools: iperf3", run: streams::iperf3 },
 ];
 
 /// Loads the suite's policy, and has two processes sleep in every context, one of root's and one of nobody's.

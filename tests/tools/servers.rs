@@ -30,54 +30,63 @@ addresses = []
 const POLICY: &str = "/tmp/servers.toml";
 
 /// Those who have servers, with the addresses of their contexts, the primary ones first.
-const PLACES: [(&str, &[&str], &[&str]); 2] = [
+pub(super) const PLACES: [(&str, &[&str], &[&str]); 2] = [
     ("east", &["192.0.2.51", "192.0.2.52"], &["2001:db8::51"]),
     ("west", &["192.0.2.61"], &["2001:db8::61"]),
 ];
 
 /// The loopback addresses, each context's own.
-const LOOPBACK: [&str; 2] = ["127.0.0.1", "::1"];
+pub(super) const LOOPBACK: [&str; 2] = ["127.0.0.1", "::1"];
 
 /// The host's addresses.
-const HOSTS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+pub(super) const HOSTS: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 
 /// The status of a curl that could not connect.
 const NOT_CONNECTED: i32 = 7;
 
-/// Asks a name server for `a.test`, and says what it answers and from where; `connect` takes answers from nowhere else, and is told when
+/// Asks name servers for `a.test`, and says what each answers and from where; `connect` takes answers from nowhere else, and is told when
 /// nobody is there.
 const ASK: &str = r#"
 import socket, sys
-how, server = sys.argv[1:]
+how, *servers = sys.argv[1:]
 query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01"
-s = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(20)
-try:
-    if how == "connect":
-        s.connect((server, 53))
-        s.send(query)
-    else:
-        s.sendto(query, (server, 53))
-    answer, sender = s.recvfrom(512)
-    print(socket.inet_ntoa(answer[-4:]), "from", sender[0])
-except OSError as error:
-    sys.exit(str(error))
+for server in servers:
+    s = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(20)
+    try:
+        if how == "connect":
+            s.connect((server, 53))
+            s.send(query)
+        else:
+            s.sendto(query, (server, 53))
+        answer, sender = s.recvfrom(512)
+        print(socket.inet_ntoa(answer[-4:]), "from", sender[0])
+    except OSError as error:
+        sys.exit(str(error))
 "#;
 
 /// Where the program for [`ASK`] is.
 const ASK_PATH: &str = "/srv/ask.py";
 
 /// What somebody runs, the status that it must end with, and what it must say.
-type Step<'a> = (String, i32, &'a str);
+pub(super) type Step<'a> = (String, i32, &'a str);
 
 /// Has somebody run commands.
-fn steps(who: &str, steps: &[Step<'_>], checks: &mut Checks) -> Result<()> {
+pub(super) fn steps(who: &str, steps: &[Step<'_>], checks: &mut Checks) -> Result<()> {
     let commands: Vec<String> = steps.iter().map(|(command, ..)| command.clone()).collect();
     for ((command, status, said), told) in steps.iter().zip(ask(who, &commands)?) {
         let holds = told.status == *status
             && (said.is_empty() || told.lines.last().is_some_and(|line| line.contains(said)));
         checks.check(holds, || format!("{who}: {command}: {told:?}, expected {status} and {said:?}"));
     }
+    Ok(())
+}
+
+/// Has somebody run a command that fails, and says why in some line.
+pub(super) fn fails(who: &str, command: &str, status: i32, why: &str, checks: &mut Checks) -> Result<()> {
+    let told = &ask(who, &[command.to_owned()])?[0];
+    let holds = told.status == status && told.lines.iter().any(|line| line.contains(why));
+    checks.check(holds, || format!("{who}: {command}: {told:?}, expected {status} and {why:?}"));
     Ok(())
 }
 
@@ -179,26 +188,34 @@ fn store(checks: &mut Checks) -> Result<()> {
 /// A name server on UDP port 53 at ANY. That is its context's primary address, and its loopback.
 fn names(checks: &mut Checks) -> Result<()> {
     let answers = ["192.0.2.98", "192.0.2.99"];
-    let question = |how: &str, address: &str| format!("python3 {ASK_PATH} {how} {address}");
     for ((who, ..), answer) in PLACES.into_iter().zip(answers) {
         let options = "--conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file=";
         steps(who, &[(format!("dnsmasq {options} --address=/test/{answer}"), 0, "")], checks)?;
     }
-    for ((who, fours, sixes), answer) in PLACES.into_iter().zip(answers) {
-        for how in ["sendto", "connect"] {
-            let primary = [fours[0], sixes[0]];
-            for (client, addresses) in [(who, LOOPBACK), (who, primary), ("host", primary)] {
-                let told = ask(client, &addresses.map(|address| question(how, address)))?;
-                for (address, told) in addresses.into_iter().zip(told) {
-                    let expected = [format!("{answer} from {address}")];
-                    checks.equal(&format!("{client}: {how} {address}"), &told.lines, &expected.to_vec());
-                }
-            }
-        }
+    for how in ["sendto", "connect"] {
+        answered(how, answers, checks)?;
     }
     for who in ["bare", "host"] {
-        let refused = LOOPBACK.map(|address| (question("connect", address), 1, "Connection refused"));
+        let refused = LOOPBACK.map(|address| (question("connect", &[address]), 1, "Connection refused"));
         steps(who, &refused, checks)?;
+    }
+    Ok(())
+}
+
+fn question(how: &str, addresses: &[&str]) -> String {
+    format!("python3 {ASK_PATH} {how} {}", addresses.join(" "))
+}
+
+/// The name servers of all places answer, each from where it was asked.
+pub(super) fn answered(how: &str, answers: [&str; 2], checks: &mut Checks) -> Result<()> {
+    for ((who, fours, sixes), answer) in PLACES.into_iter().zip(answers) {
+        let primary = [fours[0], sixes[0]];
+        for (client, addresses) in [(who, [LOOPBACK, primary].concat()), ("host", primary.to_vec())] {
+            let told = ask(client, &[question(how, &addresses)])?;
+            let expected = addresses.iter().map(|address| format!("{answer} from {address}")).collect();
+            let what = format!("{client}: {how} {}", addresses.join(" "));
+            checks.equal(&what, &told[0].lines, &expected);
+        }
     }
     Ok(())
 }

@@ -31,6 +31,9 @@ const KERNEL: &str = "6.12";
 /// Where the machine has the empty programs.
 const EMPTY: &str = "/vs-empty.o";
 
+/// The module for pairs of links, which contexts with addresses are compared to.
+const VETH: &str = "veth";
+
 /// For one run. A minute is usual.
 const TIMEOUT: Duration = Duration::from_mins(15);
 
@@ -70,7 +73,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     } else {
         let kernel = Kernels::new(&workspace::cache()?).get(&options.kernel)?;
         let with = vec![Shared { host: empty, guest: EMPTY.into() }];
-        let machine = Machine { with, icount: true, timeout: TIMEOUT, ..Machine::new(kernel, tools) };
+        let modules = vec![VETH.to_owned()];
+        let machine =
+            Machine { with, modules, icount: true, timeout: TIMEOUT, ..Machine::new(kernel, tools) };
         for file in &files {
             measure_in(&machine, options, file)?;
         }
