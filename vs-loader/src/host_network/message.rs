@@ -13,6 +13,7 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkMessage};
+use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::{HostAddress, Link, MARK, Placement, single_length};
@@ -21,6 +22,8 @@ use super::{HostAddress, Link, MARK, Placement, single_length};
 pub(super) const NEW_LINK: u16 = libc::RTM_NEWLINK;
 /// The type of a message about an address.
 pub(super) const NEW_ADDRESS: u16 = libc::RTM_NEWADDR;
+/// The type of a message about a route.
+pub(super) const NEW_ROUTE: u16 = libc::RTM_NEWROUTE;
 /// Bytes of `struct ifinfomsg`.
 const LINK_HEADER_SIZE: usize = 16;
 /// `NLM_F_DUMP_INTR`: something changed while it was listed.
@@ -34,6 +37,11 @@ pub(super) fn list_links(sequence: u32) -> Vec<u8> {
 /// Asks for all addresses.
 pub(super) fn list_addresses(sequence: u32) -> Vec<u8> {
     encode(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP, sequence)
+}
+
+/// Asks for all routes of both families.
+pub(super) fn list_routes(sequence: u32) -> Vec<u8> {
+    encode(RouteNetlinkMessage::GetRoute(RouteMessage::default()), NLM_F_DUMP, sequence)
 }
 
 /// Adds an address with the mark.
@@ -169,6 +177,6 @@ pub(super) fn address(payload: &[u8]) -> io::Result<Option<HostAddress>> {
 }
 
 /// The kernel said what no kernel says.
-fn not_understood(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+pub(super) fn not_understood(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -6,7 +6,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 
 use super::message::{self, Content};
-use super::{HostNetwork, HostNetworkError, Interfaces, Placement};
+use super::{HostNetwork, HostNetworkError, Interfaces, Placement, Route, route};
 
 /// How often a list is asked for that changes while it is given.
 const ATTEMPTS: usize = 16;
@@ -92,6 +92,13 @@ impl Interfaces for Rtnetlink {
                 _ => Ok(None),
             })?;
         Ok(HostNetwork { links, addresses })
+    }
+
+    fn routes(&mut self) -> Result<Vec<Route>, HostNetworkError> {
+        self.whole_list("routes", message::list_routes, |kind, payload| match kind {
+            message::NEW_ROUTE => route::route(payload),
+            _ => Ok(None),
+        })
     }
 
     fn add(&mut self, placement: &Placement) -> io::Result<()> {
