@@ -13,4 +13,5 @@ pub mod host_network;
 pub mod kernel;
 pub mod lock;
 pub mod maps;
+mod netlink;
 pub mod policy;

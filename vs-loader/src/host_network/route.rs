@@ -7,7 +7,7 @@ use netlink_packet_core::NlasIterator;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{RouteFlags, RouteHeader, RouteType};
 
-use super::message::not_understood;
+use crate::netlink::message::not_understood;
 use crate::policy::Prefix;
 
 /// Bytes of `struct rtmsg`.
