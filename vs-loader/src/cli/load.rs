@@ -18,7 +18,7 @@ use vs_common::policy_entry::{EpochInfo, Mode};
 use super::addresses::{Foreseen, Prepared};
 use super::output::Output;
 use super::processes::join_host;
-use super::{CommandResult, Failure, audit, exit_code, policy_files};
+use super::{CommandResult, Failure, audit, exit_code, policy_files, services};
 use crate::audit::control::{self, Caller, ModeChange};
 use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
@@ -140,6 +140,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     }
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
     output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
+    services::warn(&wanted.networks);
     Ok(exit_code::SUCCESS)
 }
 

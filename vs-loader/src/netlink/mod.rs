@@ -4,7 +4,7 @@ pub(crate) mod message;
 
 use std::io;
 
-use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::protocols::{NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 use netlink_sys::{Socket, SocketAddr};
 
 use message::Content;
@@ -17,6 +17,8 @@ pub(crate) const ATTEMPTS: usize = 16;
 pub(crate) enum Protocol {
     /// About interfaces, addresses and routes.
     Route,
+    /// About sockets.
+    SockDiag,
 }
 
 /// A socket to the kernel. It answers for the network namespace that the caller was in when it was opened.
@@ -34,6 +36,7 @@ impl Netlink {
     pub(crate) fn open(protocol: Protocol) -> io::Result<Self> {
         let mut socket = Socket::new(match protocol {
             Protocol::Route => NETLINK_ROUTE,
+            Protocol::SockDiag => NETLINK_SOCK_DIAG,
         })?;
         socket.bind_auto()?;
         Ok(Self { socket, sequence: 0 })

@@ -55,8 +55,10 @@ pub(super) const RULES: [Rule; 11] = [
     },
     Rule {
         package: "vs-loader",
-        is_broken_by: |used| is_netlink(used) && !is_in_any(used, &[&["host_network"], &["netlink"]]),
-        says: "only host_network and netlink speak netlink",
+        is_broken_by: |used| {
+            is_netlink(used) && !is_in_any(used, &[&["host_network"], &["host_sockets"], &["netlink"]])
+        },
+        says: "only host_network, host_sockets and netlink speak netlink",
     },
     Rule {
         package: "vs-loader",
@@ -68,9 +70,10 @@ pub(super) const RULES: [Rule; 11] = [
     Rule {
         package: "vs-loader",
         is_broken_by: |used| {
-            used.uses(&["crate", "netlink", "Netlink"]) && !used.is_in(&["host_network", "rtnetlink"])
+            used.uses(&["crate", "netlink", "Netlink"])
+                && !is_in_any(used, &[&["host_network", "rtnetlink"], &["host_sockets", "sock_diag"]])
         },
-        says: "in host_network only rtnetlink talks to the kernel: what is planned is pure",
+        says: "only rtnetlink and sock_diag talk to the kernel: what is planned is pure",
     },
     Rule {
         package: "vs-loader",
@@ -107,7 +110,9 @@ fn is_aya(used: &Reference) -> bool {
 }
 
 fn is_netlink(used: &Reference) -> bool {
-    ["netlink_sys", "netlink_packet_core", "netlink_packet_route"].iter().any(|name| used.uses(&[name]))
+    ["netlink_sys", "netlink_packet_core", "netlink_packet_route", "netlink_packet_sock_diag"]
+        .iter()
+        .any(|name| used.uses(&[name]))
 }
 
 fn does_io(used: &Reference) -> bool {
