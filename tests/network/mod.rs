@@ -6,6 +6,7 @@ mod datagrams;
 mod loopback;
 mod outgoing;
 mod sockets;
+mod standing;
 mod town;
 mod travel;
 
@@ -97,6 +98,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         drop(town);
         checks.during("whoever holds a socket", |checks| travel::sockets(world, checks))?;
         checks.during("mode observe", |checks| travel::observed(world, checks))?;
+        checks.during("sockets at lost addresses", standing::sockets)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod rows;
+mod sockets;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,6 +15,8 @@ use serde::Serialize;
 use vs_common::hook::Hook;
 use vs_common::id::Epoch;
 use vs_common::policy_entry::{EpochInfo, Mode};
+
+use sockets::SocketsAnswer;
 
 use super::addresses::{Foreseen, Prepared};
 use super::output::Output;
@@ -51,6 +54,12 @@ pub(super) struct Arguments {
     /// Stop contexts that have processes and are missing or different in the policy.
     #[arg(long)]
     stop: bool,
+    /// End the sockets of contexts that are at addresses which the new policy takes from them.
+    ///
+    /// Without it they go on: a change of addresses is for the next bind, connect or datagram. Whoever uses such a socket gets
+    /// ECONNABORTED; its port is free once he has closed it. Sockets of the host at such an address go on.
+    #[arg(long, conflicts_with = "dry_run")]
+    kill_sockets: bool,
     /// Say what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -78,6 +87,8 @@ struct Answer {
     digest: String,
     contexts: Vec<ContextAnswer>,
     hooks: Vec<&'static str>,
+    /// Whose sockets `--kill-sockets` ended.
+    sockets_killed: Vec<SocketsAnswer>,
 }
 
 #[derive(Serialize, Debug)]
@@ -132,6 +143,13 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
             return Err(error.into());
         }
     };
+    // While the addresses are the machine's, the other ends are told.
+    let killed = if arguments.kill_sockets {
+        let now = EpochRows { rows: &wanted.rows, networks: &wanted.networks };
+        sockets::kill(&session.store, in_force, now)
+    } else {
+        Vec::new()
+    };
     addresses.into_iter().for_each(Prepared::finish);
     if let Some(leftover) = loaded.leftover {
         eprintln!(
@@ -139,7 +157,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         );
     }
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
-    output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
+    output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest(), killed), print)?;
     services::warn(&wanted.networks);
     Ok(exit_code::SUCCESS)
 }
@@ -158,7 +176,13 @@ fn prepare_addresses(policy: &Policy, wanted: &Wanted) -> Result<Option<Prepared
     Foreseen::of(policy, &wanted.rows, &wanted.networks)?.map(Foreseen::prepare).transpose()
 }
 
-fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
+fn answer(
+    wanted: &Wanted,
+    old: Epoch,
+    new: Epoch,
+    digest: Digest,
+    sockets_killed: Vec<SocketsAnswer>,
+) -> Answer {
     let contexts = wanted.rows.iter().map(|(xid, rules)| ContextAnswer {
         name: name_of(rules).into_owned(),
         xid: xid.0,
@@ -171,6 +195,7 @@ fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
         digest: digest.to_string(),
         contexts: contexts.collect(),
         hooks: wanted.hooks.iter().map(|hook| hook.name()).collect(),
+        sockets_killed,
     }
 }
 
@@ -178,6 +203,13 @@ fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "epoch {} is in force, with {} programs attached", answer.epoch, answer.hooks.len())?;
     for context in &answer.contexts {
         writeln!(out, "  {} (xid {}): {}, proc {}", context.name, context.xid, context.mode, context.proc)?;
+    }
+    for SocketsAnswer { name, xid, sockets } in &answer.sockets_killed {
+        let plural = if *sockets == 1 { "" } else { "s" };
+        writeln!(
+            out,
+            "ended {sockets} socket{plural} of {name} (xid {xid}) at addresses that it no longer has"
+        )?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-//! The machine's sockets: services that are in the way of contexts with addresses.
+//! The machine's sockets: services that are in the way of contexts with addresses, and sockets of contexts at addresses that they lost.
 //!
 //! ```text
 //! HostSocket list --in_the_way (+ holders)--> Service list --> a report
+//! HostSocket list + Networks before and now --destroy_strays--> the kernel
 //! ```
 //!
 //! The kernel is asked by `sock_diag` ([`sock_diag`]), and who holds a socket by `/proc` ([`holder`]); the rest is pure.
@@ -10,14 +11,17 @@ pub mod holder;
 mod message;
 mod service;
 pub mod sock_diag;
+mod stray;
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_sock_diag::inet::SocketId;
+use vs_common::context::Tag;
 
 pub use service::{CURE, Service, in_the_way, inodes};
+pub use stray::{Destroyed, Survivor, destroy_strays};
 
 /// What a socket speaks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,6 +78,8 @@ pub struct HostSocket {
     pub inode: u32,
     /// Whose it is.
     pub uid: u32,
+    /// Whose it is by its tag, where that was asked for; `None`: the host's, or a connection that is not made yet.
+    pub tag: Option<Tag>,
 }
 
 impl HostSocket {
@@ -86,6 +92,33 @@ impl HostSocket {
     pub const fn port(&self) -> u16 {
         self.identity.source_port
     }
+}
+
+impl fmt::Display for HostSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |address, port| SocketAddr::new(address, port);
+        let id = &self.identity;
+        write!(f, "{} {}", self.protocol, end(id.source_address, id.source_port))?;
+        match id.destination_port {
+            0 => Ok(()),
+            port => write!(f, " to {}", end(id.destination_address, port)),
+        }
+    }
+}
+
+/// The kernel's sockets, as far as this changes them.
+pub trait Sockets {
+    /// All with their tags, but those in TIME-WAIT.
+    ///
+    /// # Errors
+    /// The kernel refused, or said what cannot be understood.
+    fn list(&mut self) -> Result<Vec<HostSocket>, HostSocketsError>;
+
+    /// Ends one: whoever waits at it, or uses it next, gets ECONNABORTED.
+    ///
+    /// # Errors
+    /// The kernel refused; ENOENT: it is gone, or the kernel finds another at its addresses and ports.
+    fn destroy(&mut self, socket: &HostSocket) -> io::Result<()>;
 }
 
 /// Why sockets could not be looked at.

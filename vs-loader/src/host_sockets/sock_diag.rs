@@ -2,9 +2,10 @@
 
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::message::{self, Family, Which};
-use super::{HostSocket, HostSocketsError, Protocol};
+use super::{HostSocket, HostSocketsError, Protocol, Sockets};
 use crate::netlink::{Netlink, Protocol as Netlinks};
 
 /// Where the kernel says which ports it gives to sockets that ask for none.
@@ -31,10 +32,14 @@ impl SockDiag {
     /// # Errors
     /// The kernel refused, has nothing that lists sockets, or said what cannot be understood.
     pub fn services(&mut self) -> Result<Vec<HostSocket>, HostSocketsError> {
+        self.list_all(Which::Services)
+    }
+
+    fn list_all(&mut self, which: Which) -> Result<Vec<HostSocket>, HostSocketsError> {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
             for family in [Family::V4, Family::V6] {
-                match self.list(protocol, family, Which::Services) {
+                match self.list(protocol, family, which) {
                     // A kernel without UDP-Lite.
                     Err(HostSocketsError::NoModule(Protocol::UdpLite)) => {}
                     listed => all.extend(listed?),
@@ -65,6 +70,34 @@ impl SockDiag {
             }
             Err(cause) => Err(HostSocketsError::List { protocol, cause }),
         }
+    }
+}
+
+/// Sockets with their tags.
+#[derive(Debug)]
+pub struct TaggedSockets<'m> {
+    kernel: SockDiag,
+    map: BorrowedFd<'m>,
+}
+
+impl<'m> TaggedSockets<'m> {
+    /// Opens a socket to the kernel's `sock_diag`, for the tags in this map.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn open(map: BorrowedFd<'m>) -> Result<Self, HostSocketsError> {
+        Ok(Self { kernel: SockDiag::open()?, map })
+    }
+}
+
+impl Sockets for TaggedSockets<'_> {
+    fn list(&mut self) -> Result<Vec<HostSocket>, HostSocketsError> {
+        // A descriptor that is open is no negative number.
+        self.kernel.list_all(Which::Tagged(self.map.as_raw_fd().unsigned_abs()))
+    }
+
+    fn destroy(&mut self, socket: &HostSocket) -> io::Result<()> {
+        self.kernel.kernel.order(|sequence| message::destroy(socket, sequence))
     }
 }
 

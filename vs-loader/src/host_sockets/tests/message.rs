@@ -1,5 +1,7 @@
 //! Messages, byte by byte as `include/uapi/linux/{sock_diag,inet_diag}.h` have them.
 
+use vs_common::id::{Generation, Xid};
+
 use super::super::message::*;
 use super::*;
 
@@ -51,4 +53,33 @@ fn a_socket_is_read_whatever_else_is_said_of_it() {
     let found = socket(Protocol::Udp, &bytes).unwrap();
     assert_eq!((found.local(), found.is_v6_only), ("::".parse().unwrap(), Some(true)));
     assert!(socket(Protocol::Tcp, &bytes[..60]).is_err());
+}
+
+#[test]
+fn tags_are_asked_for_and_read() {
+    let bytes = list(Protocol::Tcp, Family::V4, Which::Tagged(5), 7);
+    // All states from ESTABLISHED (1) to CLOSING (11) but TIME-WAIT (6); the map's descriptor in its attribute in another.
+    assert_eq!(bytes[20..24], (0xffe_u32 - (1 << 6)).to_ne_bytes());
+    assert_eq!(bytes[72..], [12, 0, 2, 0, 8, 0, 1, 0, 5, 0, 0, 0]);
+    assert_eq!(bytes[..4], 84_u32.to_ne_bytes());
+
+    let mut bytes = inet_diag_msg(2, 1, &[192, 0, 2, 10], 80);
+    let value = [&300_u32.to_ne_bytes()[..], &8_u32.to_ne_bytes(), &7_u64.to_ne_bytes()].concat();
+    // INET_DIAG_SK_BPF_STORAGES > SK_DIAG_BPF_STORAGE > MAP_ID, MAP_VALUE.
+    bytes.extend([36, 0, 20, 0x80, 32, 0, 1, 0x80, 8, 0, 2, 0, 9, 0, 0, 0, 20, 0, 3, 0]);
+    bytes.extend(value);
+    let found = socket(Protocol::Tcp, &bytes).unwrap();
+    assert_eq!(found.tag, Some(Tag { xid: Xid(300), lifecycle: 8, generation: Generation(7) }));
+    let without = socket(Protocol::Tcp, &inet_diag_msg(2, 1, &[192, 0, 2, 10], 80)).unwrap();
+    assert_eq!(without.tag, None);
+}
+
+#[test]
+fn a_socket_is_destroyed_by_all_that_names_it() {
+    let found = socket(Protocol::Udp, &inet_diag_msg(2, 7, &[192, 0, 2, 10], 53)).unwrap();
+    let bytes = destroy(&found, 7);
+    // SOCK_DESTROY; NLM_F_REQUEST, ACK.
+    assert_eq!(bytes[4..8], [21, 0, 5, 0]);
+    assert_eq!(bytes[16..18], [2, 17]);
+    assert_eq!(bytes[24..], sockid(&[192, 0, 2, 10], 53, [1, 2, 3, 4, 5, 6, 7, 8]));
 }

@@ -8,3 +8,4 @@ use crate::audit::printable::Printable;
 
 mod message;
 mod service;
+mod stray;

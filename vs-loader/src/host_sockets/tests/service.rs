@@ -8,7 +8,7 @@ fn socket(protocol: Protocol, local: &str, port: u16, inode: u32) -> HostSocket 
     let identity =
         SocketId { source_address: local.parse().unwrap(), source_port: port, ..SocketId::new_v4() };
     let state = if protocol == Protocol::Tcp { LISTEN } else { CLOSE };
-    HostSocket { protocol, state, identity, is_v6_only: None, inode, uid: 0 }
+    HostSocket { protocol, state, identity, is_v6_only: None, inode, uid: 0, tag: None }
 }
 
 fn holders(of: &[(u32, &[(u32, &str)])]) -> BTreeMap<u32, BTreeSet<Holder>> {
@@ -66,12 +66,12 @@ fn who_only_sent_is_no_service() {
 fn a_service_is_for_ipv6_only_if_all_its_sockets_are() {
     let only = HostSocket { is_v6_only: Some(true), ..socket(Protocol::Tcp, "::", 80, 10) };
     let both = HostSocket { is_v6_only: Some(false), ..socket(Protocol::Tcp, "::", 80, 11) };
-    let of = |sockets: &[HostSocket]| in_the_way(sockets, &(1..=0), &BTreeMap::new())[0].v6_only;
+    let of = |sockets: &[HostSocket]| in_the_way(sockets, &(32768..=60999), &BTreeMap::new())[0].v6_only;
     assert!(of(std::slice::from_ref(&only)));
     assert!(!of(&[only, both]));
     let json = serde_json::to_string(&in_the_way(
         &[socket(Protocol::Tcp, "0.0.0.0", 22, 10)],
-        &(1..=0),
+        &(32768..=60999),
         &holders(&[(10, &[(612, "sshd")])]),
     ));
     assert_eq!(
