@@ -57,7 +57,8 @@ pub(super) struct Arguments {
     /// End the sockets of contexts that are at addresses which the new policy takes from them.
     ///
     /// Without it they go on: a change of addresses is for the next bind, connect or datagram. Whoever uses such a socket gets
-    /// ECONNABORTED; its port is free once he has closed it. Sockets of the host at such an address go on.
+    /// ECONNABORTED; its port is free once he has closed it. Connections of the host's at such an address go on; of UDP sockets the kernel
+    /// does not say whose they are, and those of the host's there get ECONNABORTED as well.
     #[arg(long, conflicts_with = "dry_run")]
     kill_sockets: bool,
     /// Say what would change, and change nothing.

@@ -78,7 +78,7 @@ pub struct HostSocket {
     pub inode: u32,
     /// Whose it is.
     pub uid: u32,
-    /// Whose it is by its tag, where that was asked for; `None`: the host's, or a connection that is not made yet.
+    /// Whose it is by its tag, where that was asked for; `None`: the host's, or a connection that is not made yet, or none of TCP.
     pub tag: Option<Tag>,
 }
 

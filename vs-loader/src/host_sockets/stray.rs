@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 
-use vs_common::context::Tag;
-use vs_common::id::Xid;
+use vs_common::id::{Generation, Xid};
 use vs_common::network::{Address, network_flag};
 
-use super::{HostSocket, HostSocketsError, Sockets};
+use super::{HostSocket, HostSocketsError, Protocol, Sockets};
 use crate::compile::Networks;
 use crate::policy::to_address;
 
@@ -43,8 +41,9 @@ impl fmt::Display for Survivor {
     }
 }
 
-/// Ends every socket of a context whose address was the context's before and is not now. The host's own sockets at such an address, and
-/// connections that it took there, are not the context's and go on.
+/// Ends every socket of a context whose address was the context's before and is not now. The host's own connections and listeners at such an
+/// address are not the context's and go on. Of datagram sockets the kernel lists no tags (`net/ipv4/inet_diag.c:inet_sk_diag_fill` leaves off
+/// before them), so those at such an address are taken for the context's, whoever made them.
 ///
 /// # Errors
 /// Sockets cannot be listed.
@@ -94,20 +93,24 @@ pub fn destroy_strays(
 
 /// The context that a socket is of, if its address was the context's and is not now.
 fn stray_of(socket: &HostSocket, before: &Networks, now: &Networks) -> Option<Xid> {
-    let tag = socket.tag?;
-    let had = has(before, &tag, socket.local());
-    (had && !has(now, &tag, socket.local())).then_some(tag.xid)
+    let address = to_address(socket.local());
+    let owner = match (socket.tag, socket.protocol) {
+        (Some(tag), _) => (tag.xid, tag.generation),
+        (None, Protocol::Udp | Protocol::UdpLite) => {
+            let mut owners = before.iter().map(|(xid, network)| (*xid, network.rules.generation));
+            owners.find(|owner| has(before, *owner, address))?
+        }
+        (None, Protocol::Tcp) => return None,
+    };
+    (has(before, owner, address) && !has(now, owner, address)).then_some(owner.0)
 }
 
 /// Whether an address is one of a context's, its own loopback included. A number that is used again is another context.
-fn has(networks: &Networks, tag: &Tag, address: IpAddr) -> bool {
-    let address = to_address(address);
-    networks.get(&tag.xid).filter(|network| network.rules.generation == tag.generation).is_some_and(
-        |network| {
-            network.addresses.iter().any(|prefix| prefix.contains(address))
-                || (network.rules.has(network_flag::LOOPBACK_PRIVATE) && is_loopback_of(tag.xid, address))
-        },
-    )
+fn has(networks: &Networks, (xid, generation): (Xid, Generation), address: Address) -> bool {
+    networks.get(&xid).filter(|network| network.rules.generation == generation).is_some_and(|network| {
+        network.addresses.iter().any(|prefix| prefix.contains(address))
+            || (network.rules.has(network_flag::LOOPBACK_PRIVATE) && is_loopback_of(xid, address))
+    })
 }
 
 fn is_loopback_of(xid: Xid, address: Address) -> bool {

@@ -83,13 +83,17 @@ fn what_a_context_lost_is_destroyed_and_nothing_else() {
             of(9, "127.0.0.1"),
             socket(10, None, &before, "192.0.2.17"),
             socket(11, Some(Xid(301)), &before, "192.0.2.33"),
+            // Of datagrams the kernel does not say whose they are.
+            HostSocket { protocol: Protocol::Udp, ..socket(12, None, &before, "192.0.2.17") },
+            HostSocket { protocol: Protocol::Udp, ..socket(13, None, &before, "192.0.2.10") },
+            HostSocket { protocol: Protocol::Udp, ..socket(14, None, &before, "198.51.100.1") },
         ],
         ..Fake::default()
     };
     let found = destroy_strays(&mut fake, &before, &now).unwrap();
-    assert_eq!(found.counts, BTreeMap::from([(XID, 5)]));
+    assert_eq!(found.counts, BTreeMap::from([(XID, 6)]));
     assert!(found.survivors.is_empty());
-    assert_eq!(left(&fake), [1, 7, 8, 9, 10, 11]);
+    assert_eq!(left(&fake), [1, 7, 8, 9, 10, 11, 13, 14]);
 }
 
 #[test]
