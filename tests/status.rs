@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use vs_common::hook::Hook;
+use vs_tests::desk::Desk;
 use vs_tests::report::Checks;
 use vs_tests::status::Status;
-use vs_tests::world::{World, vs};
+use vs_tests::world::{POLICY, World, vs};
 
 use crate::detach::detach;
 
@@ -14,7 +15,61 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
     for hook in [Hook::TaskKill, Hook::FileOpen, Hook::Bpf] {
         detached(world, checks, hook)?;
     }
-    healthy(world, checks)
+    healthy(world, checks)?;
+    in_the_way(checks)
+}
+
+/// Services of the host on ANY are named, with who holds them, by `vs doctor` and `vs load`; once they are gone they are not.
+fn in_the_way(checks: &mut Checks) -> Result<()> {
+    let mut host = Desk::start("host")?;
+    for order in [
+        "socket tcp v4 tcp",
+        "bind tcp 0.0.0.0 8150",
+        "listen tcp",
+        "socket udp v6 udp",
+        "bind udp :: 8151",
+        "socket own v4 tcp",
+        "bind own 192.0.2.1 8152",
+        "listen own",
+        "socket sender v4 udp",
+        "sendto sender 192.0.2.1 8153 x",
+    ] {
+        let done = host.order(order)?;
+        checks.check(done.is_ok(), || format!("the host: {order}: {done:?}"));
+    }
+    let pid = host.pid();
+    let expected =
+        [format!("tcp 0.0.0.0:8150: vs-actor (pid {pid})"), format!("udp [::]:8151: vs-actor (pid {pid})")];
+    let sender = host.order("name sender")?.unwrap_or_default();
+    let unexpected = [":8152: ".to_owned(), format!("{}: ", sender.replace(' ', ":"))];
+    for (arguments, takes_stderr) in [(&["doctor"][..], false), (&["load", POLICY], true)] {
+        let output = vs(arguments)?;
+        let said = if takes_stderr { &output.stderr } else { &output.stdout };
+        let said = String::from_utf8_lossy(said).into_owned();
+        checks.check(output.status.code() == Some(0), || {
+            format!("vs {arguments:?}: {}: {said}", output.status)
+        });
+        for text in &expected {
+            checks.check(said.contains(text), || format!("vs {arguments:?} does not name {text}: {said}"));
+        }
+        for text in &unexpected {
+            checks.check(!said.contains(text), || format!("vs {arguments:?} names {text}: {said}"));
+        }
+    }
+    let output = vs(&["--json", "doctor"])?;
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    checks.equal("what hides services", &answer["services_unknown"], &serde_json::Value::Null);
+    let services = answer["services_in_the_way"].as_array().cloned().unwrap_or_default();
+    let udp = services.iter().find(|service| service["port"] == 8151);
+    let expected = serde_json::json!({
+        "protocol": "udp", "address": "::", "port": 8151, "v6_only": false,
+        "holders": [{"pid": pid, "comm": "vs-actor"}],
+    });
+    checks.equal("a service in JSON", &udp, &Some(&expected));
+    drop(host);
+    let said = String::from_utf8_lossy(&vs(&["doctor"])?.stdout).into_owned();
+    checks.check(!said.contains(":8150"), || format!("vs doctor names what is gone: {said}"));
+    Ok(())
 }
 
 /// The suite's policy needs every hook.

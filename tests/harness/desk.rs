@@ -58,6 +58,11 @@ impl Desk {
         Ok(Self { context: context.to_owned(), child, orders, answers })
     }
 
+    /// The process that was started: who holds the sockets, if that is the host.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Has an order carried out: what it tells, or the errno.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod matrix;
 mod outgoing;
 pub(crate) mod rules;
 mod sockets;
+mod standing;
 mod steering;
 mod town;
 mod travel;
@@ -105,6 +106,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         drop(town);
         checks.during("whoever holds a socket", |checks| travel::sockets(world, checks))?;
         checks.during("mode observe", |checks| travel::observed(world, checks))?;
+        checks.during("sockets at lost addresses", standing::sockets)?;
     }
     Ok(())
 }

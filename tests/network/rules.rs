@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use libc::{EACCES, EADDRINUSE, EADDRNOTAVAIL, EPERM};
 use vs_common::hook::Hook;
 use vs_tests::desk::Desk;
@@ -20,7 +20,7 @@ const RULES: &str = "/tmp/rules.toml";
 const RATES: &str = "records_per_second = 10000\nrecord_burst = 2184\n";
 /// The host's own, then each context: name, xid, keys.
 const HOST: &str = "[host]\naddresses = [\"192.0.2.1\", \"2001:db8::1\"]\nany_ports = [\"udp/8209\"]\n";
-const CONTEXTS: [(&str, u32, &str); 6] = [
+const CONTEXTS: [(&str, u32, &str); 7] = [
     (
         "net-a",
         201,
@@ -31,10 +31,24 @@ const CONTEXTS: [(&str, u32, &str); 6] = [
     ("share-b", 208, "addresses = [\"192.0.2.40\"]\nshared = true"),
     ("only", 209, "addresses = [\"192.0.2.50\"]\nconfine = \"network\""),
     ("free", 210, ""),
+    ("routed", 211, "addresses = [\"192.0.2.60\", \"198.51.100.10\", \"2001:db8::11\", \"2001:db8:1::10\"]"),
+];
+/// An interface with a network, and what lies behind it, by `ip`.
+const ROUTES: [&str; 10] = [
+    "link add vs-net0 type veth",
+    "link set veth0 up",
+    "link set vs-net0 up",
+    "addr add 192.0.2.61/32 dev lo",
+    "addr add 198.51.100.1/24 dev vs-net0",
+    "addr add 198.51.100.10/32 dev vs-net0",
+    "-6 addr add 2001:db8:1::1/64 dev vs-net0",
+    "-6 addr add 2001:db8:1::10/128 dev vs-net0",
+    "route add 203.0.113.0/24 via 198.51.100.254",
+    "-6 route add 2001:db8:2::/64 via 2001:db8:1::fe",
 ];
 
 /// Everybody who is there from the beginning.
-const PEOPLE: [(&str, u32); 7] = [
+const PEOPLE: [(&str, u32); 8] = [
     ("host", 0),
     ("spectator", 1),
     ("net-a", 201),
@@ -42,21 +56,34 @@ const PEOPLE: [(&str, u32); 7] = [
     ("share-a", 207),
     ("share-b", 208),
     ("free", 210),
+    ("routed", 211),
 ];
+
+/// A part of the test.
+type Part = fn(&mut Town, &mut Checks) -> Result<()>;
 
 /// All of it.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
     let contexts =
         CONTEXTS.map(|(name, xid, keys)| format!("[context.{name}]\nxid = {xid}\n{keys}\n{RATES}"));
     fs::write(RULES, format!("{HOST}[spectator]\n{RATES}{}", contexts.concat()))?;
+    for (number, words) in ROUTES.iter().enumerate() {
+        if number == 1 {
+            // An address of IPv6 is there at once.
+            fs::write("/proc/sys/net/ipv6/conf/vs-net0/accept_dad", "0")?;
+        }
+        let status = Command::new("ip").args(words.split(' ')).status()?;
+        checks.check(status.success(), || format!("ip {words}: {status}"));
+    }
     vs_ok(&["load", RULES])?;
     let mut town = Town::of(&PEOPLE, false)?;
-    let parts: [(&str, fn(&mut Town, &mut Checks) -> Result<()>); 7] = [
+    let parts: [(&str, Part); 8] = [
         ("the host on ANY", host_on_any),
         ("who uses the host's addresses", like_the_host),
         ("ports to bind to", bound_ports),
         ("ports to connect to", reached_ports),
         ("shared addresses", shared),
+        ("sources by route", sources),
         ("addresses only", addresses_only),
         ("everybody to everybody", matrix::run),
     ];
@@ -66,7 +93,12 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
     town.check_records(world, checks)?;
     drop(town);
     checks.during("chbind", chbind)?;
-    world.stop()
+    world.stop()?;
+    for words in ["link del vs-net0", "addr del 192.0.2.61/32 dev lo"] {
+        let status = Command::new("ip").args(words.split(' ')).status()?;
+        checks.check(status.success(), || format!("ip {words}: {status}"));
+    }
+    Ok(())
 }
 
 /// A service of the host's on ANY has the host's addresses and its loopback, and contexts have the same port at theirs.
@@ -263,6 +295,42 @@ fn shared(town: &mut Town, checks: &mut Checks) -> Result<()> {
     )
 }
 
+/// Packets leave from the address that the routes say, else from the primary one.
+fn sources(town: &mut Town, checks: &mut Checks) -> Result<()> {
+    for (family, to, from) in [
+        ("v4", "198.51.100.77", "198.51.100.10 "),
+        ("v4", "203.0.113.9", "198.51.100.10 "),
+        ("v4", "192.0.2.1", "192.0.2.60 "),
+        ("v6", "::ffff:203.0.113.9", "::ffff:198.51.100.10 "),
+        ("v6", "2001:db8:1::77", "2001:db8:1::10 "),
+        ("v6", "2001:db8:2::9", "2001:db8:1::10 "),
+        ("v6", "2001:db8::1", "2001:db8::11 "),
+    ] {
+        town.say(checks, "routed", &format!("socket u {family} udp"), Fine)?;
+        town.say(checks, "routed", &format!("connect u {to} 8245"), Fine)?;
+        town.say(checks, "routed", "name u", Begins(from))?;
+        town.say(checks, "routed", "close u", Fine)?;
+    }
+    // One that is bound stays where it is; one datagram of an unbound one goes the same way.
+    town.script(
+        checks,
+        &[
+            ("routed", "socket u v4 udp", Fine),
+            ("routed", "bind u 0.0.0.0 0", Fine),
+            ("routed", "connect u 203.0.113.9 8245", Fine),
+            ("routed", "name u", Begins("192.0.2.60 ")),
+            ("routed", "close u", Fine),
+            ("host", "socket h v4 udp", Fine),
+            ("host", "bind h 198.51.100.1 8246", Fine),
+            ("routed", "socket u v4 udp", Fine),
+            ("routed", "sendto u 198.51.100.1 8246 near", Fine),
+            ("host", "receive h", Begins("near 198.51.100.10 ")),
+            ("routed", "close u", Fine),
+            ("host", "close h", Fine),
+        ],
+    )
+}
+
 /// A context that confines addresses only: its processes are the host's in all else.
 fn addresses_only(town: &mut Town, checks: &mut Checks) -> Result<()> {
     let refused = vs(&["run", "--context", "only", "--", "true"])?;
@@ -309,22 +377,21 @@ fn chbind(checks: &mut Checks) -> Result<()> {
         if program == "vs" {
             command.arg("chbind");
         }
-        command.args(["--silent", "--ip", "192.0.2.60/24", "--", "vs-actor", "sockets"]);
+        command.args(["--silent", "--ip", "192.0.2.61/24", "--", "vs-actor", "sockets"]);
         Desk::start_with("chbind", command, Stdio::inherit())
     };
     let link = "/tmp/chbind";
     let _ = fs::remove_file(link);
-    let vs_path = ["/usr/sbin/vs", "/usr/bin/vs", "/bin/vs", "/sbin/vs"]
-        .into_iter()
-        .find(|path| fs::exists(path).unwrap_or(false));
-    std::os::unix::fs::symlink(vs_path.unwrap_or("/usr/bin/vs"), link)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let target = std::env::split_paths(&path).map(|folder| folder.join("vs")).find(|path| path.exists());
+    std::os::unix::fs::symlink(target.context("vs is on PATH")?, link)?;
     for program in ["vs", link] {
         let mut desk = start(program)?;
         for (order, expected) in [
             ("socket s v4 tcp", Ok("")),
             ("bind s 192.0.2.1 8270", Err(EADDRNOTAVAIL)),
             ("bind s 0.0.0.0 8270", Ok("")),
-            ("name s", Ok("192.0.2.60 8270")),
+            ("name s", Ok("192.0.2.61 8270")),
             ("socket six v6 tcp", Ok("")),
             ("bind six 2001:db8::1 8270", Err(EADDRNOTAVAIL)),
             ("socket lo v4 tcp", Ok("")),
@@ -335,9 +402,9 @@ fn chbind(checks: &mut Checks) -> Result<()> {
             checks.equal(&format!("{program}: {order}"), &found, &expected.map(str::to_owned));
         }
         // While it has the address nobody else gets it.
-        let second = vs(&["chbind", "--ip", "192.0.2.60", "--", "true"])?;
+        let second = vs(&["chbind", "--ip", "192.0.2.61", "--", "true"])?;
         let said = String::from_utf8_lossy(&second.stderr).into_owned();
-        checks.check(second.status.code() == Some(125) && said.contains("192.0.2.60"), || {
+        checks.check(second.status.code() == Some(125) && said.contains("192.0.2.61"), || {
             format!("an address twice: {}: {said}", second.status)
         });
     }
@@ -345,9 +412,9 @@ fn chbind(checks: &mut Checks) -> Result<()> {
         (&["--ip", "192.0.2.10", "--", "true"][..], 125, "192.0.2.10"),
         (&["--ip", "198.51.100.9", "--", "true"], 125, "198.51.100.9"),
         (&["--ip", "nothing0", "--", "true"], 125, "nothing0"),
-        (&["--silent", "--ip", "192.0.2.60", "--", "/no/such"], 127, "/no/such"),
+        (&["--silent", "--ip", "192.0.2.61", "--", "/no/such"], 127, "/no/such"),
         (&["--context", "net-b", "--", "true"], 125, "vs run --context net-b"),
-        (&["--ip", "192.0.2.60", "--", "true"], 0, "ipv4root is now 192.0.2.60"),
+        (&["--ip", "192.0.2.61", "--", "true"], 0, "ipv4root is now 192.0.2.61"),
     ] {
         let found = vs(&[&["chbind"], arguments].concat())?;
         let said = String::from_utf8_lossy(&found.stderr).into_owned();

@@ -1,11 +1,13 @@
 //! The machine's addresses around a load and an unload: what is missing is added before, what is no longer wanted is removed after.
 
+use vs_common::id::Xid;
+
 use super::Failure;
-use crate::compile::{Networks, Rows};
+use crate::compile::{ContextLabel, Networks, Rows};
 use crate::host_network::rtnetlink::Rtnetlink;
 use crate::host_network::{
     Addition, HostNetworkError, Interfaces, Leftover, Placement, Plan, claims_of, marked, plan, put,
-    take_away,
+    sources_of, take_away,
 };
 use crate::policy::Policy;
 
@@ -90,6 +92,24 @@ impl Prepared {
     pub(super) fn undo(mut self) {
         warn(&take_away(&mut self.kernel, &self.added));
     }
+}
+
+/// Says where each context's packets come from by the machine's routes as they are now.
+///
+/// # Errors
+/// The machine's routes cannot be listed, or there are too many that differ for a context.
+pub(super) fn add_sources(rows: &Rows, networks: &mut Networks) -> Result<(), HostNetworkError> {
+    if networks.keys().all(|xid| *xid == Xid::HOST) {
+        return Ok(());
+    }
+    let mut kernel = Rtnetlink::open()?;
+    let (host, routes) = (kernel.list()?, kernel.routes()?);
+    for (xid, network) in networks.iter_mut().filter(|(xid, _)| **xid != Xid::HOST) {
+        let context = rows.get(xid).map_or_else(ContextLabel::host, |rules| ContextLabel::of(*xid, rules));
+        let sources = sources_of(&context, network, &host, &routes)?;
+        network.set_sources(sources);
+    }
+    Ok(())
 }
 
 /// Nothing is in force: every address that a load put there is removed. Returns whether there was one.

@@ -8,8 +8,9 @@ use vs_common::hook::Hook;
 
 use super::output::Output;
 use super::processes::join_host;
-use super::{CommandResult, Failure, exit_code};
+use super::{CommandResult, Failure, exit_code, services};
 use crate::compile::needed_hooks;
+use crate::host_sockets::{CURE, Service};
 use crate::kernel::attach::ProgramsError;
 use crate::kernel::object::{EMBEDDED, canary_of};
 use crate::kernel::pins::Pins;
@@ -34,6 +35,10 @@ struct Answer {
     /// Whether a policy is loaded; if not, the canary was tried on programs attached for a moment.
     loaded: bool,
     guarantees: Vec<GuaranteeAnswer>,
+    /// Services on ANY, whose ports no context with addresses can have.
+    services_in_the_way: Vec<Service>,
+    /// Why it is not known which there are.
+    services_unknown: Option<String>,
 }
 
 /// One of the three questions.
@@ -86,6 +91,10 @@ pub(super) fn run(output: Output) -> CommandResult {
     let nothing = BTreeMap::new();
     let guarantees = guarantees(obstacle.as_deref(), trial.as_ref().map_or(&nothing, |trial| &trial.failed));
     let is_full = guarantees.iter().all(|guarantee| guarantee.level == Level::Full);
+    let (services, services_unknown) = match services::find() {
+        Ok(services) => (services, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
     let answer = Answer {
         compiled_in: compiled_in(&support),
         active: active(&support),
@@ -93,6 +102,8 @@ pub(super) fn run(output: Output) -> CommandResult {
         canary,
         loaded: trial.is_some_and(|trial| trial.is_loaded),
         guarantees: guarantees.into_iter().map(GuaranteeAnswer::of).collect(),
+        services_in_the_way: services,
+        services_unknown,
     };
     output.answer(&answer, print)?;
     Ok(match refusal {
@@ -222,5 +233,19 @@ fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "         {why}")?;
         }
     }
-    Ok(())
+    print_services(answer, out)
+}
+
+fn print_services(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(why) = &answer.services_unknown {
+        writeln!(out, "\nservices in the way of contexts with addresses are unknown: {why}")?;
+    }
+    if answer.services_in_the_way.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", services::HEADING)?;
+    for service in &answer.services_in_the_way {
+        writeln!(out, "  {service}")?;
+    }
+    writeln!(out, "  {CURE}")
 }

@@ -112,9 +112,10 @@ fn of_apply(error: &ApplyError<ProgramsError>) -> u8 {
 fn of_host_network(error: &HostNetworkError) -> u8 {
     match error {
         HostNetworkError::Flaws(_) | HostNetworkError::Add { .. } => exit_code::ADDRESS_MISSING,
-        HostNetworkError::Socket(_) | HostNetworkError::List { .. } | HostNetworkError::Restless { .. } => {
-            exit_code::FAILURE
-        }
+        HostNetworkError::Socket(_)
+        | HostNetworkError::List { .. }
+        | HostNetworkError::Restless { .. }
+        | HostNetworkError::TooManySources { .. } => exit_code::FAILURE,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod rows;
+mod sockets;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,10 +16,12 @@ use vs_common::hook::Hook;
 use vs_common::id::Epoch;
 use vs_common::policy_entry::{EpochInfo, Mode};
 
-use super::addresses::{Foreseen, Prepared};
+use sockets::SocketsAnswer;
+
+use super::addresses::{Foreseen, Prepared, add_sources};
 use super::output::Output;
 use super::processes::join_host;
-use super::{CommandResult, Failure, audit, exit_code, policy_files};
+use super::{CommandResult, Failure, audit, exit_code, policy_files, services};
 use crate::audit::control::{self, Caller, ModeChange};
 use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
@@ -51,6 +54,13 @@ pub(super) struct Arguments {
     /// Stop contexts that have processes and are missing or different in the policy.
     #[arg(long)]
     stop: bool,
+    /// End the sockets of contexts that are at addresses which the new policy takes from them.
+    ///
+    /// Without it they go on: a change of addresses is for the next bind, connect or datagram. Whoever uses such a socket gets
+    /// ECONNABORTED; its port is free once he has closed it. Connections of the host's at such an address go on; of UDP sockets the kernel
+    /// does not say whose they are, and those of the host's there get ECONNABORTED as well.
+    #[arg(long, conflicts_with = "dry_run")]
+    kill_sockets: bool,
     /// Say what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -78,6 +88,8 @@ struct Answer {
     digest: String,
     contexts: Vec<ContextAnswer>,
     hooks: Vec<&'static str>,
+    /// Whose sockets `--kill-sockets` ended.
+    sockets_killed: Vec<SocketsAnswer>,
 }
 
 #[derive(Serialize, Debug)]
@@ -114,8 +126,14 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let in_force = EpochRows { rows: &old, networks: &old_networks };
     let (rows, networks) = rows::wanted(arguments, &policy, in_force, &mut session.store)?;
     let info = epoch_info(policy.digest(), &rows)?;
-    let wanted = Wanted { hooks: needed_hooks(&rows), rows, networks, info };
+    let mut wanted = Wanted { hooks: needed_hooks(&rows), rows, networks, info };
     let addresses = prepare_addresses(&policy, &wanted).inspect_err(|_| leave_nothing(epoch, &session))?;
+    // Once the machine has what it lacked: the routes are told by it.
+    if let Err(error) = add_sources(&wanted.rows, &mut wanted.networks) {
+        addresses.into_iter().for_each(Prepared::undo);
+        leave_nothing(epoch, &session);
+        return Err(error.into());
+    }
     if epoch != Epoch(0) {
         audit::settle();
     }
@@ -132,6 +150,13 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
             return Err(error.into());
         }
     };
+    // While the addresses are the machine's, the other ends are told.
+    let killed = if arguments.kill_sockets {
+        let now = EpochRows { rows: &wanted.rows, networks: &wanted.networks };
+        sockets::kill(&session.store, in_force, now)
+    } else {
+        Vec::new()
+    };
     addresses.into_iter().for_each(Prepared::finish);
     if let Some(leftover) = loaded.leftover {
         eprintln!(
@@ -139,7 +164,8 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         );
     }
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
-    output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest()), print)?;
+    output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest(), killed), print)?;
+    services::warn(&wanted.networks);
     Ok(exit_code::SUCCESS)
 }
 
@@ -157,7 +183,13 @@ fn prepare_addresses(policy: &Policy, wanted: &Wanted) -> Result<Option<Prepared
     Foreseen::of(Some(policy), &wanted.rows, &wanted.networks)?.map(Foreseen::prepare).transpose()
 }
 
-fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
+fn answer(
+    wanted: &Wanted,
+    old: Epoch,
+    new: Epoch,
+    digest: Digest,
+    sockets_killed: Vec<SocketsAnswer>,
+) -> Answer {
     let contexts = wanted.rows.iter().map(|(xid, rules)| ContextAnswer {
         name: name_of(rules).into_owned(),
         xid: xid.0,
@@ -170,6 +202,7 @@ fn answer(wanted: &Wanted, old: Epoch, new: Epoch, digest: Digest) -> Answer {
         digest: digest.to_string(),
         contexts: contexts.collect(),
         hooks: wanted.hooks.iter().map(|hook| hook.name()).collect(),
+        sockets_killed,
     }
 }
 
@@ -177,6 +210,13 @@ fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "epoch {} is in force, with {} programs attached", answer.epoch, answer.hooks.len())?;
     for context in &answer.contexts {
         writeln!(out, "  {} (xid {}): {}, proc {}", context.name, context.xid, context.mode, context.proc)?;
+    }
+    for SocketsAnswer { name, xid, sockets } in &answer.sockets_killed {
+        let plural = if *sockets == 1 { "" } else { "s" };
+        writeln!(
+            out,
+            "ended {sockets} socket{plural} of {name} (xid {xid}) at addresses that it no longer has"
+        )?;
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub mod policy_files;
 mod processes;
 mod ps;
 mod run;
+mod services;
 mod status;
 mod steer;
 mod unload;
@@ -46,7 +47,8 @@ enum Command {
     /// Say what this kernel can enforce, per guarantee: full, partial or none, why, and what to change.
     ///
     /// Exits with 0 if every guarantee is full, with 14 if not. Where no policy is loaded, the programs are attached for a moment to
-    /// see whether a forbidden act is really denied.
+    /// see whether a forbidden act is really denied. Names the services on 0.0.0.0 and ::, whose ports no context with addresses can have;
+    /// that does not change the status.
     #[command(after_help = "Example:\n  vs doctor --json")]
     Doctor,
     /// Put a policy in force: check it, compile it, attach what it needs, all or nothing. Again: replace it without a gap.

@@ -114,7 +114,7 @@ impl Change {
                 Direction::Neutral
             }
             Self::BindPorts(ref from, ref to) | Self::ConnectPorts(ref from, ref to) => {
-                by(every(to).without(&every(from)) == PortSet::default())
+                by(every(to.as_ref()).without(&every(from.as_ref())) == PortSet::default())
             }
             Self::Sources(_) => Direction::Neutral,
             Self::Primary(_, _, to) => by(to.is_none()),
@@ -133,8 +133,8 @@ impl Change {
     }
 }
 
-fn every(ports: &Option<PortSet>) -> PortSet {
-    ports.clone().unwrap_or_else(PortSet::every)
+fn every(ports: Option<&PortSet>) -> PortSet {
+    ports.cloned().unwrap_or_else(PortSet::every)
 }
 
 /// How much of the machine's loopback a context reaches.
@@ -225,8 +225,8 @@ impl fmt::Display for Change {
             Self::RecordBurst(from, to) => write!(f, "record_burst {from} -> {to}"),
             Self::NetworkRemoved => f.write_str("addresses of its own removed"),
             Self::NetworkAdded(network) => write!(f, "added {network}"),
-            Self::BindPorts(from, to) => write!(f, "bind {} -> {}", ports(from), ports(to)),
-            Self::ConnectPorts(from, to) => write!(f, "connect {} -> {}", ports(from), ports(to)),
+            Self::BindPorts(from, to) => write!(f, "bind {} -> {}", ports(from.as_ref()), ports(to.as_ref())),
+            Self::ConnectPorts(from, to) => write!(f, "connect {} -> {}", ports(from.as_ref()), ports(to.as_ref())),
             Self::Sources(to) => write!(f, "{} destinations with a source of their own", to.len()),
             Self::AddressRemoved(address) => write!(f, "address {address} removed"),
             Self::AddressAdded(address) => write!(f, "address {address} added"),
@@ -245,8 +245,8 @@ const fn switch(is_set: bool) -> &'static str {
     if is_set { "off -> on" } else { "on -> off" }
 }
 
-fn ports(ports: &Option<PortSet>) -> String {
-    ports.as_ref().map_or_else(|| "every port".to_owned(), ToString::to_string)
+fn ports(ports: Option<&PortSet>) -> String {
+    ports.map_or_else(|| "every port".to_owned(), ToString::to_string)
 }
 
 fn shown(address: Option<Address>) -> String {

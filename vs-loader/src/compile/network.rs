@@ -94,6 +94,13 @@ impl Network {
         }
     }
 
+    /// Gives it the sources by destination.
+    pub fn set_sources(&mut self, sources: BTreeMap<Prefix, IpAddr>) {
+        let flag = if sources.is_empty() { 0 } else { network_flag::SOURCES };
+        self.rules.flags = self.rules.flags & !network_flag::SOURCES | flag;
+        self.sources = sources.into_iter().map(|(to, from)| (to, to_address(from))).collect();
+    }
+
     /// Its rows in `PORTS`.
     pub fn port_rows(&self) -> Vec<PortPrefix> {
         let rows = |usage, ports: &Option<PortSet>| {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Policy + Networks --claims_of--> Claim list --plan (+ HostNetwork)--> Plan --put, take_away--> the kernel
+//! Network + HostNetwork + Route list --sources_of--> source by destination
 //! ```
 //!
 //! What is put there carries a mark that the kernel keeps with the address ([`MARK`]), so no file has to remember it: a load that was
@@ -12,7 +13,9 @@ mod change;
 mod claim;
 mod message;
 mod plan;
+mod route;
 pub mod rtnetlink;
+mod source;
 
 use std::fmt;
 use std::io;
@@ -21,6 +24,8 @@ use std::net::IpAddr;
 pub use change::{Leftover, marked, put, take_away};
 pub use claim::{Claim, ClaimedAddress, claims_of};
 pub use plan::{Addition, Flaw, Plan, plan};
+pub use route::Route;
+pub use source::{MOST_SOURCES, sources_of};
 
 /// What `IFA_PROTO` is of addresses that `vs` put on an interface: who gave an address, as far as the kernel is concerned any number
 /// above 3 (`include/uapi/linux/if_addr.h`). `ip address show proto 0x56` lists them.
@@ -127,6 +132,12 @@ pub trait Interfaces {
     /// The kernel refused, or said what cannot be understood.
     fn list(&mut self) -> Result<HostNetwork, HostNetworkError>;
 
+    /// Its routes: of the main table, for packets of all kinds.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    fn routes(&mut self) -> Result<Vec<Route>, HostNetworkError>;
+
     /// Adds an address with [`MARK`].
     ///
     /// # Errors
@@ -149,7 +160,7 @@ pub enum HostNetworkError {
     /// No list.
     #[error("cannot list the machine's {what}: {cause}")]
     List {
-        /// Interfaces or addresses.
+        /// Interfaces, addresses or routes.
         what: &'static str,
         /// Why not.
         cause: io::Error,
@@ -157,7 +168,7 @@ pub enum HostNetworkError {
     /// The list does not hold still.
     #[error("the machine's {what} changed in each of {attempts} attempts to list them; run this again")]
     Restless {
-        /// Interfaces or addresses.
+        /// Interfaces, addresses or routes.
         what: &'static str,
         /// How often it was tried.
         attempts: usize,
@@ -165,6 +176,18 @@ pub enum HostNetworkError {
     /// What policy says and what the machine has do not go together.
     #[error("{}", flaws_text(.0))]
     Flaws(Vec<Flaw>),
+    /// The routes come to more sources than a context can have.
+    #[error(
+        "{context}: by the routes of the machine its source differs between {count} destinations, and at most {most} are possible; give the routes fewer preferred sources, or the context fewer addresses"
+    )]
+    TooManySources {
+        /// Whose.
+        context: crate::compile::ContextLabel,
+        /// How many destinations there are.
+        count: usize,
+        /// How many there can be.
+        most: usize,
+    },
     /// An address could not be added.
     #[error("{context}: cannot add {placement}: {cause}")]
     Add {

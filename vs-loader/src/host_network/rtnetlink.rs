@@ -1,21 +1,15 @@
-//! [`Interfaces`] of the running kernel: one socket, one question at a time.
+//! [`Interfaces`] of the running kernel.
 
 use std::io;
 
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
-
-use super::message::{self, Content};
-use super::{HostNetwork, HostNetworkError, Interfaces, Placement};
-
-/// How often a list is asked for that changes while it is given.
-const ATTEMPTS: usize = 16;
+use super::message;
+use super::{HostNetwork, HostNetworkError, Interfaces, Placement, Route, route};
+use crate::netlink::{ATTEMPTS, Netlink, Protocol};
 
 /// A socket to the kernel's rtnetlink. It answers for the network namespace that the caller was in when it was opened.
 #[derive(Debug)]
 pub struct Rtnetlink {
-    socket: Socket,
-    sequence: u32,
+    kernel: Netlink,
 }
 
 impl Rtnetlink {
@@ -24,59 +18,20 @@ impl Rtnetlink {
     /// # Errors
     /// The kernel refused.
     pub fn open() -> Result<Self, HostNetworkError> {
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(HostNetworkError::Socket)?;
-        socket.bind_auto().map_err(HostNetworkError::Socket)?;
-        Ok(Self { socket, sequence: 0 })
+        let kernel = Netlink::open(Protocol::Route).map_err(HostNetworkError::Socket)?;
+        Ok(Self { kernel })
     }
 
-    /// Asks, and hands every item of the answer on. Returns whether the list is whole.
-    fn ask(
-        &mut self,
-        question: impl FnOnce(u32) -> Vec<u8>,
-        mut each: impl FnMut(u16, &[u8]) -> io::Result<()>,
-    ) -> io::Result<bool> {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.socket.send_to(&question(self.sequence), &SocketAddr::new(0, 0), 0)?;
-        let mut is_whole = true;
-        loop {
-            let (bytes, from) = self.socket.recv_from_full()?;
-            if from.port_number() != 0 {
-                continue;
-            }
-            for answer in message::answers(&bytes)? {
-                if answer.sequence != self.sequence {
-                    continue;
-                }
-                is_whole &= !answer.is_interrupted;
-                match answer.content {
-                    Content::End => return Ok(is_whole),
-                    Content::Refused(error) => return Err(error),
-                    Content::Item(kind, payload) => each(kind, payload)?,
-                }
-            }
-        }
-    }
-
-    /// Lists all of one kind, again if something changed meanwhile.
+    /// Lists all of one kind.
     fn whole_list<T>(
         &mut self,
         what: &'static str,
         question: fn(u32) -> Vec<u8>,
-        mut read: impl FnMut(u16, &[u8]) -> io::Result<Option<T>>,
+        read: impl FnMut(u16, &[u8]) -> io::Result<Option<T>>,
     ) -> Result<Vec<T>, HostNetworkError> {
-        for _ in 0..ATTEMPTS {
-            let mut list = Vec::new();
-            let is_whole = self
-                .ask(question, |kind, payload| {
-                    list.extend(read(kind, payload)?);
-                    Ok(())
-                })
-                .map_err(|cause| HostNetworkError::List { what, cause })?;
-            if is_whole {
-                return Ok(list);
-            }
-        }
-        Err(HostNetworkError::Restless { what, attempts: ATTEMPTS })
+        let list =
+            self.kernel.list(question, read).map_err(|cause| HostNetworkError::List { what, cause })?;
+        list.ok_or(HostNetworkError::Restless { what, attempts: ATTEMPTS })
     }
 }
 
@@ -94,11 +49,18 @@ impl Interfaces for Rtnetlink {
         Ok(HostNetwork { links, addresses })
     }
 
+    fn routes(&mut self) -> Result<Vec<Route>, HostNetworkError> {
+        self.whole_list("routes", message::list_routes, |kind, payload| match kind {
+            message::NEW_ROUTE => route::route(payload),
+            _ => Ok(None),
+        })
+    }
+
     fn add(&mut self, placement: &Placement) -> io::Result<()> {
-        self.ask(|sequence| message::add(placement, sequence), |_, _| Ok(())).map(drop)
+        self.kernel.order(|sequence| message::add(placement, sequence))
     }
 
     fn remove(&mut self, placement: &Placement) -> io::Result<()> {
-        self.ask(|sequence| message::remove(placement, sequence), |_, _| Ok(())).map(drop)
+        self.kernel.order(|sequence| message::remove(placement, sequence))
     }
 }

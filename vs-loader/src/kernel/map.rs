@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use aya::Pod;
 use aya_obj::generated::{bpf_cmd, bpf_map_type};
@@ -63,6 +63,12 @@ pub(crate) enum Put {
     Any = 0,
     /// `BPF_NOEXIST`: absent, or the call fails with `EEXIST`.
     New = 1,
+}
+
+impl<K, V> AsFd for TypedMap<K, V> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl<K: Pod + Ord, V: Pod> TypedMap<K, V> {

@@ -56,6 +56,7 @@ pub enum OpenError {
 /// The pinned maps, opened.
 #[derive(Debug)]
 pub struct LiveStore {
+    sockets: TypedMap<RawFd, Tag>,
     tasks: TypedMap<RawFd, Tag>,
     epoch: TypedMap<u32, u32>,
     contexts: TypedMap<ContextKey, ContextRules>,
@@ -146,6 +147,11 @@ impl LiveStore {
         .map(Some)
     }
 
+    /// The map of the tags of sockets, which the kernel reads when it lists them.
+    pub fn socket_tags(&self) -> BorrowedFd<'_> {
+        self.sockets.as_fd()
+    }
+
     /// The maps of an object that is loaded and not pinned.
     ///
     /// # Errors
@@ -176,10 +182,10 @@ impl LiveStore {
             BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_SOCKHASH,
             BPF_MAP_TYPE_TASK_STORAGE,
         };
-        // The loader never writes these, but they outlive the loader that made them.
+        // The loader never writes it, but it outlives the loader that made it.
         let _: TypedMap<RawFd, Tag> = typed(&open, map_name::INODES, BPF_MAP_TYPE_INODE_STORAGE)?;
-        let _: TypedMap<RawFd, Tag> = typed(&open, map_name::SOCKETS, BPF_MAP_TYPE_SK_STORAGE)?;
         Ok(Self {
+            sockets: typed(&open, map_name::SOCKETS, BPF_MAP_TYPE_SK_STORAGE)?,
             tasks: typed(&open, map_name::TASKS, BPF_MAP_TYPE_TASK_STORAGE)?,
             epoch: typed(&open, map_name::EPOCH, BPF_MAP_TYPE_ARRAY)?,
             contexts: typed(&open, map_name::CONTEXTS, BPF_MAP_TYPE_HASH)?,

@@ -5,8 +5,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use vs_common::network::number;
-
 use super::model::Rule;
 use super::place::Place;
 
@@ -36,12 +34,11 @@ impl Protocol {
 
     /// Its number (`include/uapi/linux/in.h`).
     pub const fn number(self) -> u8 {
-        let number = match self {
-            Self::Tcp => number::TCP,
-            Self::Udp => number::UDP,
-            Self::UdpLite => number::UDPLITE,
-        };
-        number as u8
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::UdpLite => 136,
+        }
     }
 
     /// The protocol with this number.
@@ -136,6 +133,7 @@ impl PortSet {
     }
 
     /// What is left of it without those.
+    #[must_use]
     pub fn without(&self, others: &Self) -> Self {
         let mut left = Vec::new();
         for PortRange { protocol, ports } in self.iter() {
@@ -234,6 +232,12 @@ mod tests {
         {
             assert_eq!(bad.parse::<PortRange>(), Err(NoPorts), "{bad}");
         }
+    }
+
+    #[test]
+    fn protocols_have_the_numbers_that_programs_know() {
+        use vs_common::network::number::{TCP, UDP, UDPLITE};
+        assert_eq!(Protocol::ALL.map(|protocol| u32::from(protocol.number())), [TCP, UDP, UDPLITE]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
         ],
         memory_mib: 2048,
         timeout: Duration::from_mins(10),
-        ..Machine::new(kernel, tools)
+        ..Machine::new(kernel, tools).with_socket_lists()
     };
     let command = ["bash", "/usr/local/bin/tour.sh"].map(str::to_owned);
     let outcome = machine.run(&command, &mut |source, bytes| {

@@ -80,6 +80,13 @@ pub(crate) struct Kernel {
     modules: Option<PathBuf>,
 }
 
+impl Kernel {
+    /// Whether it comes with its modules.
+    pub(crate) const fn has_modules(&self) -> bool {
+        self.modules.is_some()
+    }
+}
+
 /// The cached kernels.
 #[derive(Debug)]
 pub(crate) struct Kernels {

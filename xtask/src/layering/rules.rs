@@ -18,7 +18,7 @@ const ADDRESS_TYPES: [&str; 7] =
     ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"];
 
 /// The rules.
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule {
         package: "vs-common",
         is_broken_by: |used| !(used.uses(&["crate"]) || used.uses(&["core"]) || used.uses(&["aya", "Pod"])),
@@ -55,17 +55,25 @@ pub(super) const RULES: [Rule; 10] = [
     },
     Rule {
         package: "vs-loader",
-        is_broken_by: |used| is_netlink(used) && !used.is_in(&["host_network"]),
-        says: "only host_network speaks netlink",
+        is_broken_by: |used| {
+            is_netlink(used) && !is_in_any(used, &[&["host_network"], &["host_sockets"], &["netlink"]])
+        },
+        says: "only host_network, host_sockets and netlink speak netlink",
     },
     Rule {
         package: "vs-loader",
         is_broken_by: |used| {
-            used.uses(&["netlink_sys"])
-                && used.is_in(&["host_network"])
-                && !used.is_in(&["host_network", "rtnetlink"])
+            used.uses(&["netlink_sys"]) && (!used.is_in(&["netlink"]) || used.is_in(&["netlink", "message"]))
         },
-        says: "in host_network only rtnetlink talks to the kernel: what is planned and how messages look is pure",
+        says: "only netlink has a socket for it: how messages look is pure",
+    },
+    Rule {
+        package: "vs-loader",
+        is_broken_by: |used| {
+            used.uses(&["crate", "netlink", "Netlink"])
+                && !is_in_any(used, &[&["host_network", "rtnetlink"], &["host_sockets", "sock_diag"]])
+        },
+        says: "only rtnetlink and sock_diag talk to the kernel: what is planned is pure",
     },
     Rule {
         package: "vs-loader",
@@ -102,7 +110,9 @@ fn is_aya(used: &Reference) -> bool {
 }
 
 fn is_netlink(used: &Reference) -> bool {
-    ["netlink_sys", "netlink_packet_core", "netlink_packet_route"].iter().any(|name| used.uses(&[name]))
+    ["netlink_sys", "netlink_packet_core", "netlink_packet_route", "netlink_packet_sock_diag"]
+        .iter()
+        .any(|name| used.uses(&[name]))
 }
 
 fn does_io(used: &Reference) -> bool {
@@ -200,9 +210,13 @@ mod tests {
         bad("vs-loader", &["maps", "live"], "type T = tokio::task::JoinHandle<()>;", "use tokio");
         bad("vs-loader", &["kernel", "load"], "use crate::cli::output;", "outermost");
         bad("vs-loader", &["kernel"], "use super::cli::output;", "outermost");
-        good("vs-loader", &["host_network", "rtnetlink"], "use netlink_sys::Socket;");
+        good("vs-loader", &["netlink"], "use netlink_sys::Socket;");
+        good("vs-loader", &["host_network", "rtnetlink"], "use crate::netlink::Netlink;");
         good("vs-loader", &["host_network", "message"], "use netlink_packet_core::NetlinkMessage;");
-        bad("vs-loader", &["host_network", "message"], "use netlink_sys::Socket;", "is pure");
+        good("vs-loader", &["host_network", "message"], "use crate::netlink::message::encode;");
+        bad("vs-loader", &["netlink", "message"], "use netlink_sys::Socket;", "is pure");
+        bad("vs-loader", &["host_network", "rtnetlink"], "use netlink_sys::Socket;", "has a socket");
+        bad("vs-loader", &["host_network", "plan"], "use crate::netlink::Netlink;", "is pure");
         bad("vs-loader", &["cli", "load"], "use netlink_packet_route::AddressFamily;", "speaks netlink");
         bad("vs-loader", &["server", "build"], "use anyhow as failure;", "typed");
         bad("vs-loader", &["server"], "fn f() -> ::anyhow::Result<()> { anyhow::bail!(\"x\") }", "typed");

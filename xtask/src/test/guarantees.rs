@@ -104,7 +104,7 @@ fn run(
     let mut machine = {
         let _guard = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
         let tools = build::everything(workspace)?;
-        Machine::new(Kernels::new(&workspace::cache()?).get(kernel)?, tools)
+        Machine::new(Kernels::new(&workspace::cache()?).get(kernel)?, tools).with_socket_lists()
     };
     machine.memory_mib = MEMORY_MIB;
     machine.timeout = TIMEOUT;

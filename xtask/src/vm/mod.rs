@@ -47,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) guest: PathBuf,
 }
 
+/// Modules by which the kernel lists sockets, and for pairs of interfaces.
+const NETWORK_MODULES: [&str; 3] = ["tcp_diag", "udp_diag", "veth"];
+
 /// What to boot.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -81,6 +84,15 @@ impl Machine {
             append: Vec::new(),
             icount: false,
         }
+    }
+
+    /// The same with what lists sockets and makes interfaces, which a machine with a modprobe would load when it is asked for. A kernel from a file has it built
+    /// in, or not.
+    pub(crate) fn with_socket_lists(mut self) -> Self {
+        if self.kernel.has_modules() {
+            self.modules.extend(NETWORK_MODULES.map(str::to_owned));
+        }
+        self
     }
 
     /// Boots, runs the command, hands on its output piece by piece, and switches off.

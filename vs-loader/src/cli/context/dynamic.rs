@@ -9,7 +9,7 @@ use vs_common::policy_entry::{ContextKey, ContextRules, Mode, ProcMode, context_
 
 use crate::audit::control::{Caller, ContextChange};
 use crate::audit::{Announcement, announce};
-use crate::cli::addresses::{Foreseen, Prepared};
+use crate::cli::addresses::{Foreseen, Prepared, add_sources};
 use crate::cli::ground::audit_name;
 use crate::cli::processes::live_processes;
 use crate::cli::{Failure, audit, exit_code};
@@ -108,6 +108,14 @@ pub(in crate::cli) fn create_locked(
         }
     }
     let addresses = Foreseen::of(None, &rows, &networks)?.map(Foreseen::prepare).transpose()?;
+    let sources = add_sources(&rows, &mut networks);
+    if let Err(error) = sources {
+        addresses.into_iter().for_each(Prepared::undo);
+        return Err(error.into());
+    }
+    if network.is_some() {
+        network = networks.remove(&xid);
+    }
     let changed = change(session, |rows, networks, generation| {
         // Not `..rules`: rustc 1.95 breaks off over an array field captured that way (ICE "broken MIR").
         written.generation = generation;

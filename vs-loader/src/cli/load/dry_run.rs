@@ -7,7 +7,7 @@ use serde::Serialize;
 use vs_common::hook::Hook;
 
 use super::{Arguments, rows};
-use crate::cli::addresses::Foreseen;
+use crate::cli::addresses::{Foreseen, add_sources};
 use crate::cli::output::Output;
 use crate::cli::processes::live_processes;
 use crate::cli::{CommandResult, Failure, exit_code};
@@ -44,7 +44,8 @@ pub(super) fn run(
         None => Default::default(),
     };
     let in_force = EpochRows { rows: &old, networks: &old_networks };
-    let ((new, new_networks), conflicts) = rows::foreseen(arguments, policy, in_force, &live)?;
+    let ((new, mut new_networks), conflicts) = rows::foreseen(arguments, policy, in_force, &live)?;
+    add_sources(&new, &mut new_networks)?;
     let (before, after) = (if old.is_empty() { Vec::new() } else { needed_hooks(&old) }, needed_hooks(&new));
     support.require(&after)?;
     let missing = |all: &[Hook], from: &[Hook]| {

@@ -25,6 +25,10 @@ impl Interfaces for Fake {
         Ok(machine(&addresses.collect::<Vec<_>>()))
     }
 
+    fn routes(&mut self) -> Result<Vec<Route>, HostNetworkError> {
+        Ok(Vec::new())
+    }
+
     fn add(&mut self, placement: &Placement) -> io::Result<()> {
         refusal(&self.refused, placement.address)?;
         self.addresses.insert(placement.clone());

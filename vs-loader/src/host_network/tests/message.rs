@@ -90,27 +90,3 @@ fn interfaces_are_read_whatever_else_is_said_of_them() {
     assert!(link(&ifinfomsg(1)).is_err());
     assert!(link(&[0; 8]).is_err());
 }
-
-#[test]
-fn what_the_kernel_sends_is_cut_into_messages() {
-    let interrupted = 2 | 16;
-    let mut bytes = message(20, 2, &ifaddrmsg(2, 32, 0), &[(2, &V4), (3, b"a\0")]);
-    bytes.extend(message(20, interrupted, &ifaddrmsg(10, 128, 0), &[(1, &V6)]));
-    bytes.extend(message(3, 2, &[0; 4], &[]));
-    let list = answers(&bytes).unwrap();
-    assert_eq!(list.iter().map(|answer| answer.sequence).collect::<Vec<_>>(), [7, 7, 7]);
-    assert_eq!(list.iter().map(|answer| answer.is_interrupted).collect::<Vec<_>>(), [false, true, false]);
-    assert!(matches!(list[0].content, Content::Item(NEW_ADDRESS, payload) if address(payload).is_ok()));
-    assert!(matches!(list[2].content, Content::End));
-}
-
-#[test]
-fn a_refusal_is_an_error_with_its_number() {
-    let of = |code: i32| message(2, 0, &[&code.to_ne_bytes()[..], &[0; 16]].concat(), &[]);
-    let (done, refused) = (of(0), of(-libc::EEXIST));
-    assert!(matches!(answers(&done).unwrap()[0].content, Content::End));
-    let Content::Refused(error) = &answers(&refused).unwrap()[0].content else { panic!("no refusal") };
-    assert_eq!(error.raw_os_error(), Some(libc::EEXIST));
-    assert!(answers(&refused[..18]).is_err());
-    assert!(answers(&[0; 16]).is_err());
-}

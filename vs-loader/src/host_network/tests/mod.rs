@@ -10,6 +10,8 @@ use crate::policy::{self, PolicySource};
 mod change;
 mod message;
 mod plan;
+mod route;
+mod source;
 
 /// An interface that is up.
 fn interface(index: u32, name: &str) -> Link {
