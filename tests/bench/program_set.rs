@@ -57,6 +57,10 @@ fn attach(program: &mut Program, name: &str, types: &Btf) -> Result<(), ProgramE
             program.load()?;
             program.attach(control_group()?, CgroupAttachMode::Single).map(drop)
         }
+        Program::Iter(program) => {
+            program.load("udp", types)?;
+            program.attach().map(drop)
+        }
         Program::SkLookup(program) => {
             program.load()?;
             program.attach(File::open(NETWORK_NAMESPACE)?).map(drop)

@@ -105,6 +105,8 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         checks.check(refused.is_some(), || "no record names the address and port of a foreign bind");
         drop(town);
         checks.during("whoever holds a socket", |checks| travel::sockets(world, checks))?;
+        checks.during("another network namespace", travel::another_namespace)?;
+        checks.during("other hierarchies", travel::other_hierarchies)?;
         checks.during("mode observe", |checks| travel::observed(world, checks))?;
         checks.during("sockets at lost addresses", standing::sockets)?;
     }

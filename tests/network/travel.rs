@@ -133,3 +133,65 @@ pub(super) fn observed(world: &mut World, checks: &mut Checks) -> Result<()> {
     checks.equal("the status after it", &Status::ask()?.code, &Some(0));
     Ok(())
 }
+
+/// A context in a network namespace of its own has the addresses of its list and no other there; whoever listens on ANY has the primary one.
+pub(super) fn another_namespace(checks: &mut Checks) -> Result<()> {
+    let mut command = Command::new("unshare");
+    let inside = "ip link set lo up && ip addr add 192.0.2.20/32 dev lo && ip addr add 192.0.2.1/32 dev lo && exec vs run --context net-b -- vs-actor sockets";
+    command.args(["-n", "sh", "-c", inside]);
+    let mut there = Desk::start_with("net-b", command, Stdio::inherit())?;
+    let mut here = Desk::start("net-b")?;
+    for (order, expected) in [
+        ("socket s v4 tcp", Ok("")),
+        ("bind s 192.0.2.1 8140", Err(libc::EADDRNOTAVAIL)),
+        ("bind s 0.0.0.0 8140", Ok("")),
+        ("name s", Ok("192.0.2.20 8140")),
+        ("listen s", Ok("")),
+        ("socket c v4 tcp", Ok("")),
+        ("connect c 192.0.2.20 8140", Ok("")),
+        ("close c", Ok("")),
+        ("socket u v4 udp", Ok("")),
+        ("sendto u 192.0.2.1 8141 x 192.0.2.1", Err(libc::EINVAL)),
+    ] {
+        let found = there.order(order)?;
+        checks.equal(&format!("in another network namespace: {order}"), &found, &expected.map(str::to_owned));
+    }
+    // What listens there is not found from here.
+    for (order, expected) in [
+        ("socket c v4 tcp", Ok("")),
+        ("connect c 192.0.2.20 8140", Err(libc::ECONNREFUSED)),
+        ("close c", Ok("")),
+    ] {
+        let found = here.order(order)?;
+        checks.equal(&format!("beside a network namespace: {order}"), &found, &expected.map(str::to_owned));
+    }
+    Ok(())
+}
+
+/// Beside hierarchies of version 1 that have to do with sockets, whose groups a process is in: a socket's cgroup of version 2 is another
+/// member (`struct sock_cgroup_data`).
+pub(super) fn other_hierarchies(checks: &mut Checks) -> Result<()> {
+    let script = "mkdir -p /tmp/net_cls && mount -t cgroup -o net_cls none /tmp/net_cls && mkdir -p /tmp/net_cls/inner && echo 7 > /tmp/net_cls/inner/net_cls.classid && echo $$ > /tmp/net_cls/inner/cgroup.procs && exec vs run --context net-a -- vs-actor sockets";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    let mut desk = Desk::start_with("net-a", command, Stdio::inherit())?;
+    let pid = process_in("net-a")?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    checks.check(groups.contains("net_cls:/inner"), || format!("it is not in a group of net_cls: {groups}"));
+    for (order, expected) in [
+        ("socket s v4 tcp", Ok("")),
+        ("bind s 192.0.2.20 8150", Err(libc::EADDRNOTAVAIL)),
+        ("bind s 0.0.0.0 8150", Ok("")),
+        ("name s", Ok("192.0.2.10 8150")),
+        ("listen s", Ok("")),
+        ("socket c v4 tcp", Ok("")),
+        ("connect c 192.0.2.11 8150", Ok("")),
+    ] {
+        let found = desk.order(order)?;
+        checks.equal(&format!("in a group of net_cls: {order}"), &found, &expected.map(str::to_owned));
+    }
+    drop(desk);
+    let status = Command::new("sh").args(["-c", "rmdir /tmp/net_cls/inner; umount /tmp/net_cls"]).status()?;
+    checks.check(status.success(), || format!("taking the hierarchy away: {status}"));
+    Ok(())
+}

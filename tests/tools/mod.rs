@@ -46,6 +46,8 @@ pub(crate) fn begin() -> Result<Sleepers> {
     give_addresses()?;
     std::fs::write(POLICY, policy("enforce"))?;
     vs_ok(&["load", POLICY])?;
+    // As its service would, for as long as the machine runs.
+    Command::new("vs").arg("steer").stdin(Stdio::null()).spawn().context("run vs steer")?;
     Sleepers::lie_down()
 }
 

@@ -1,5 +1,5 @@
-//! Unbound on port 53 at every address. The one answers from wherever the kernel says, the other from the address that a question came to
-//! (`interface-automatic`): the answer of a name server of many addresses must come from the one that was asked.
+//! Unbound on port 53 at every address. The one with several addresses answers from that which a question came to (`interface-automatic`), the
+//! other from wherever the kernel says.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::servers::{PLACES, answered, steps};
 use super::sleeper::Sleepers;
 
 /// What the servers of the places answer, and whether they look at where a question came to.
-const SERVERS: [(&str, &str); 2] = [("192.0.2.96", "no"), ("192.0.2.97", "yes")];
+const SERVERS: [(&str, &str); 2] = [("192.0.2.96", "yes"), ("192.0.2.97", "no")];
 
 /// Unbound in each place instead of what was on its port.
 pub(super) fn run(_: &mut Sleepers, checks: &mut Checks) -> Result<()> {

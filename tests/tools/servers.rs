@@ -185,7 +185,7 @@ fn store(checks: &mut Checks) -> Result<()> {
     steps("bare", &refused, checks)
 }
 
-/// A name server on UDP port 53 at ANY. That is its context's primary address, and its loopback.
+/// A name server on UDP port 53 at ANY. That is every address of its context, and its loopback.
 fn names(checks: &mut Checks) -> Result<()> {
     let answers = ["192.0.2.98", "192.0.2.99"];
     for ((who, ..), answer) in PLACES.into_iter().zip(answers) {
@@ -209,8 +209,8 @@ fn question(how: &str, addresses: &[&str]) -> String {
 /// The name servers of all places answer, each from where it was asked.
 pub(super) fn answered(how: &str, answers: [&str; 2], checks: &mut Checks) -> Result<()> {
     for ((who, fours, sixes), answer) in PLACES.into_iter().zip(answers) {
-        let primary = [fours[0], sixes[0]];
-        for (client, addresses) in [(who, [LOOPBACK, primary].concat()), ("host", primary.to_vec())] {
+        let own = [fours, sixes].concat();
+        for (client, addresses) in [(who, [&LOOPBACK[..], &own].concat()), ("host", own)] {
             let told = ask(client, &[question(how, &addresses)])?;
             let expected = addresses.iter().map(|address| format!("{answer} from {address}")).collect();
             let what = format!("{client}: {how} {}", addresses.join(" "));

@@ -5,6 +5,8 @@
 #![no_std]
 #![no_main]
 
+use core::ffi::c_void;
+
 use aya_ebpf::macros::{cgroup_sock_addr, lsm, sk_lookup, sock_ops};
 use aya_ebpf::programs::{LsmContext, SkLookupContext, SockAddrContext, SockOpsContext};
 
@@ -96,7 +98,7 @@ empty_programs! {
         getsockname4 "getsockname4"
         getsockname6 "getsockname6"
     }
-    others { "listen_event" "socket_lookup" }
+    others { "listen_event" "socket_lookup" "udp_sockets" }
 }
 
 #[sock_ops]
@@ -107,6 +109,12 @@ fn listen_event(_ctx: SockOpsContext) -> u32 {
 #[sk_lookup]
 fn socket_lookup(_ctx: SkLookupContext) -> u32 {
     PASS
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/udp")]
+extern "C" fn udp_sockets(_ctx: *const c_void) -> i32 {
+    0
 }
 
 // The list above is the table's, in its order: a hook that is added there fails the build here.

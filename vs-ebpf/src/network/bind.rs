@@ -175,7 +175,7 @@ fn host_bind(ctx: *mut bpf_sock_addr, act: &mut Act, reach: u32) -> i32 {
     let outcome = confine(act, reach);
     // Who listens at one address is remembered, so that whoever listens on ANY does not stand before it.
     let is_one = !matches!(asked.kind(), AddressKind::Any);
-    if outcome == AS_ASKED && !(is_one && act.protocol == number::TCP) {
+    if outcome == AS_ASKED && !(is_one && act.port != 0 && act.protocol == number::TCP) {
         return AS_ASKED;
     }
     let any = if is_one { 0 } else { lifecycle::BOUND_TO_ANY };

@@ -48,6 +48,8 @@ struct Answer {
     contexts: Vec<ContextAnswer>,
     /// Of those contexts that have addresses of their own.
     addresses: Vec<AddressesAnswer>,
+    /// Whether somebody runs `vs steer`; null: no context has addresses.
+    steered: Option<bool>,
 }
 
 /// Who loaded what.
@@ -129,8 +131,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     for (xid, count) in live.iter().filter(|(xid, _)| !rows.contains_key(xid)) {
         alarms.push(format!("{count} processes carry xid {xid}, which no policy names; see vs ps"));
     }
-    let answer =
-        Answer { alarms, epoch: epoch.0, layout: LAYOUT_VERSION, policy, hooks, contexts, addresses };
+    let steered = (!addresses.is_empty()).then(Lock::is_somebody_steering).transpose()?;
+    let layout = LAYOUT_VERSION;
+    let answer = Answer { alarms, epoch: epoch.0, layout, policy, hooks, contexts, addresses, steered };
     output.answer(&answer, text::print)?;
     Ok(if answer.alarms.is_empty() { exit_code::SUCCESS } else { exit_code::ENFORCEMENT_INCOMPLETE })
 }

@@ -226,7 +226,9 @@ impl fmt::Display for Change {
             Self::NetworkRemoved => f.write_str("addresses of its own removed"),
             Self::NetworkAdded(network) => write!(f, "added {network}"),
             Self::BindPorts(from, to) => write!(f, "bind {} -> {}", ports(from.as_ref()), ports(to.as_ref())),
-            Self::ConnectPorts(from, to) => write!(f, "connect {} -> {}", ports(from.as_ref()), ports(to.as_ref())),
+            Self::ConnectPorts(from, to) => {
+                write!(f, "connect {} -> {}", ports(from.as_ref()), ports(to.as_ref()))
+            }
             Self::Sources(to) => write!(f, "{} destinations with a source of their own", to.len()),
             Self::AddressRemoved(address) => write!(f, "address {address} removed"),
             Self::AddressAdded(address) => write!(f, "address {address} added"),

@@ -20,11 +20,24 @@ pub(super) fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "epoch {}, {attached} of {} needed programs attached", answer.epoch, needed.count())?;
     hooks(answer, out)?;
     contexts(answer, out)?;
-    addresses::print(&answer.addresses, out)
+    addresses::print(&answer.addresses, out)?;
+    if answer.steered == Some(false) {
+        writeln!(
+            out,
+            "vs steer is not running: for datagrams * is the primary address and the context's own loopback"
+        )?;
+    }
+    Ok(())
 }
 
 fn hooks(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     let is_counted = answer.hooks.iter().any(|hook| hook.calls.is_some());
+    if answer.steered == Some(false) {
+        writeln!(
+            out,
+            "vs steer is not running: for datagrams * is the primary address and the context's own loopback"
+        )?;
+    }
     let heading = if is_counted { "CALLS" } else { "" };
     writeln!(
         out,
