@@ -415,6 +415,8 @@ fn chbind(checks: &mut Checks) -> Result<()> {
         (&["--silent", "--ip", "192.0.2.61", "--", "/no/such"], 127, "/no/such"),
         (&["--context", "net-b", "--", "true"], 125, "vs run --context net-b"),
         (&["--ip", "192.0.2.61", "--", "true"], 0, "ipv4root is now 192.0.2.61"),
+        // The host's own is for what is the host's in all else.
+        (&["--ip", "192.0.2.1", "--", "true"], 0, "ipv4root is now 192.0.2.1"),
     ] {
         let found = vs(&[&["chbind"], arguments].concat())?;
         let said = String::from_utf8_lossy(&found.stderr).into_owned();

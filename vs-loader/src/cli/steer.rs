@@ -6,17 +6,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use aya::maps::{Map, MapData, MapError, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sd_notify::NotifyState;
 use vs_common::id::Epoch;
-use vs_common::map_name;
 
-use super::processes::join_host;
 use super::{CommandResult, Failure, exit_code};
-use crate::kernel::gather::gather;
+use crate::kernel::gather::{BoundRing, gather};
 use crate::kernel::pins::Pins;
-use crate::kernel::support::Support;
 use crate::lock::{Lock, LockError};
 use crate::maps::live::LiveStore;
 use crate::maps::store::Store as _;
@@ -28,7 +24,6 @@ const DELAYS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1), Duratio
 
 /// Steers until it is ended.
 pub(super) fn run() -> CommandResult {
-    join_host(&Support::probe())?;
     let _lock = Lock::steering().map_err(|error| match error {
         LockError::Held { holder } => {
             let who = holder.map_or_else(String::new, |pid| format!(" (process {pid})"));
@@ -51,7 +46,7 @@ pub(super) fn run() -> CommandResult {
 
 /// Steers until nothing is in force any more.
 fn steer(pins: &Pins, store: &LiveStore) -> Result<(), Failure> {
-    let mut ring = open(pins).context("opening the ring of bound sockets")?;
+    let mut ring = BoundRing::open(pins).context("opening the ring of bound sockets")?;
     let mut known = Epoch(0);
     loop {
         let epoch = store.epoch()?;
@@ -60,9 +55,7 @@ fn steer(pins: &Pins, store: &LiveStore) -> Result<(), Failure> {
         }
         let mut is_told = epoch != known;
         known = epoch;
-        while ring.next().is_some() {
-            is_told = true;
-        }
+        is_told |= ring.drain();
         if is_told {
             for delay in DELAYS {
                 sleep(delay);
@@ -77,8 +70,4 @@ fn steer(pins: &Pins, store: &LiveStore) -> Result<(), Failure> {
             Err(errno) => return Err(io::Error::from(errno).into()),
         }
     }
-}
-
-fn open(pins: &Pins) -> Result<RingBuf<MapData>, MapError> {
-    RingBuf::try_from(Map::from_map_data(MapData::from_pin(pins.map(map_name::BOUND))?)?)
 }

@@ -42,6 +42,11 @@ fn cure(is_dynamic: bool, by: &ContextLabel) -> String {
     }
 }
 
+/// Whether a context confines addresses only, and the other is the host.
+fn is_hosts_own((_, flags): (&ContextLabel, u32), other: &ContextLabel) -> bool {
+    flags & context_flag::NETWORK_ONLY != 0 && other.xid == Xid::HOST
+}
+
 /// The addresses that a context would have although one that stays has them: a dynamic one, or one kept without the policy.
 ///
 /// Within a policy there are none, so those that stay come first.
@@ -65,6 +70,9 @@ pub fn taken_addresses(all: EpochRows<'_>) -> Vec<AddressTaken> {
             match claims.overlapping(address) {
                 None => claims.insert(*address, (context.clone(), own_flags, is_shared)),
                 Some((other, (_, _, true))) if is_shared && other == address => {}
+                // What confines addresses only is the host's in all else, and may have the host's.
+                Some((_, (by, flags, _)))
+                    if is_hosts_own((by, *flags), &context) || is_hosts_own((&context, own_flags), by) => {}
                 Some((other, (by, flags, _))) => taken.push(AddressTaken {
                     context: context.clone(),
                     address: *address,

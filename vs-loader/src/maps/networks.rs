@@ -82,7 +82,15 @@ pub(super) fn put_networks<S: Store>(
         store.put_network_rules(key, &network.rules)?;
         for prefix @ Prefix { address, length } in &network.addresses {
             let owners = networks.values().filter(|other| other.addresses.contains(prefix)).count();
-            let owner = if owners == 1 { *xid } else { SHARED_OWNER };
+            let is_hosts = networks.get(&Xid::HOST).is_some_and(|host| host.addresses.contains(prefix));
+            // With the host shares who is the host's in all else.
+            let owner = if is_hosts {
+                Xid::HOST
+            } else if owners == 1 {
+                *xid
+            } else {
+                SHARED_OWNER
+            };
             for (list, owner) in [(*xid, *xid), (Xid::HOST, owner)] {
                 store.put_address(AddressKey { epoch, xid: list, address: *address }, *length, owner)?;
             }

@@ -62,6 +62,13 @@ pub(super) fn validate(
     let start = documents.first().map(|document| document.start.clone());
     let mut validator = Validator { errors, ..Validator::default() };
     let mut is_empty = true;
+    // The host's first: contexts are measured against what is its own.
+    let mut documents = documents;
+    for document in &mut documents {
+        if let Some(host) = document.host.take() {
+            validator.host(host);
+        }
+    }
     for document in documents {
         is_empty &= document.is_whole && document.spectator.is_none() && document.contexts.is_empty();
         validator.document(document);
@@ -102,9 +109,6 @@ impl Validator {
     }
 
     fn document(&mut self, document: PolicyDocument) {
-        if let Some(host) = document.host {
-            self.host(host);
-        }
         if let Some(spectator) = document.spectator {
             self.spectator(spectator);
         }
@@ -170,7 +174,8 @@ impl Validator {
         }
         let rate = self.rate(&table, context.records_per_second, context.record_burst);
         let description = self.description(&table, context.description);
-        let network = self.network(&table, &name, context.network, is_whole);
+        let is_network_only = confine.value == Confine::Network;
+        let network = self.network(&table, &name, context.network, (is_whole, is_network_only));
         if self.names.len() == MAX_CONTEXTS as usize + 1 {
             self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
         }

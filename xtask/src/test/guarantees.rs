@@ -68,18 +68,19 @@ pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice, say: Say<'_
     })
 }
 
-/// The audit's collector as a service of systemd, in a machine with a Debian in it.
+/// What runs as services of systemd, in a machine with a Debian in it.
 pub(super) fn hold_for_service(workspace: &Workspace, kernel: &Choice, say: Say<'_>) -> Result<Counts> {
     const GUEST: &str = "/usr/local/lib/vs-test";
     let script = workspace.target().join("service.sh");
     fs::write(&script, SERVICE).with_context(|| format!("writing {}", script.display()))?;
-    let unit = workspace.root().join("vs-loader/systemd/vs-audit.service");
+    let unit = |name: &str| (workspace.root().join("vs-loader/systemd").join(name), name.to_owned());
     let command = ["bash".to_owned(), format!("{GUEST}/service.sh")];
     run(workspace, kernel, &command, say, |machine| {
         machine.rootfs = Rootfs::Debian;
-        machine.with = [(script, "service.sh"), (unit, "vs-audit.service")]
-            .map(|(host, name)| Shared { host, guest: format!("{GUEST}/{name}").into() })
-            .into();
+        machine.with =
+            [(script, "service.sh".to_owned()), unit("vs-audit.service"), unit("vs-steer.service")]
+                .map(|(host, name)| Shared { host, guest: format!("{GUEST}/{name}").into() })
+                .into();
     })
 }
 

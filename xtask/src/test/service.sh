@@ -1,6 +1,6 @@
 #!/bin/bash
-# The audit's collector as a service of systemd: started, killed, stopped, and read by its journal. Runs as root in a Debian, with `vs` on
-# PATH and this folder's `vs-audit.service` beside it.
+# The audit's collector as a service of systemd: started, killed, stopped, and read by its journal; and `vs steer`. Runs as root in a Debian,
+# with `vs` on PATH and this folder's units beside it.
 #
 # systemd is the first process of a PID namespace here, as in a system container: the machine's own first process is another. One line a
 # check, and at the end `N passed, N failed`.
@@ -24,9 +24,16 @@ check() {
 }
 is_denied() { ! vs run --context shell -- kill -0 "$$" && kill -0 "$$"; }
 is_in_journal() { journalctl --quiet --output=json _SYSTEMD_UNIT=vs-audit.service "$@" | grep -q .; }
-has() { systemctl show vs-audit --property="$1" | grep -qx "$1=$2"; }
+has() { systemctl show "${3:-vs-audit}" --property="$1" | grep -qx "$1=$2"; }
 # Records of a kind in the file, at least so many.
 are_in_file() { [ "$(grep -c "\"kind\":\"$1\"" "$file")" -ge "$2" ]; }
+is_steered() { vs --json status | grep -q '"steered":true'; }
+# A server on ANY, asked at the second address of its context.
+answers_at_second() {
+    echo asked | socat -u - UDP4-SENDTO:192.0.2.72:7000
+    sleep 0.2
+    grep -q asked /srv/steered
+}
 has_followed() { grep -q '"hook":"task_kill"' /run/followed; }
 
 inner() {
@@ -49,6 +56,15 @@ inner() {
     check "and so is the gap" are_in_file collector-gap 1
     check "and in the journal" is_in_journal VS_KIND=collector-gap
 
+    check "what steers starts" systemctl start vs-steer
+    check "vs status says so" is_steered
+    vs run --context net -- socat -u UDP4-RECV:7000 OPEN:/srv/steered,creat,append &
+    check "a server on ANY has datagrams at the second address of its context" answers_at_second
+    systemctl kill --signal=KILL vs-steer
+    check "killed, that is started again" has NRestarts 1 vs-steer
+    check "and steers" is_steered
+    systemctl stop vs-steer
+
     check "it stops" systemctl stop vs-audit
     check "it says so" are_in_file collector-stop 1
     check "a guest is denied while it is stopped" is_denied
@@ -63,9 +79,10 @@ inner() {
 outer() {
     : >"$report"
     install -D "$(command -v vs)" /usr/sbin/vs
-    install -D -m 644 "$here/vs-audit.service" /etc/systemd/system/vs-audit.service
+    install -D -m 644 -t /etc/systemd/system "$here/vs-audit.service" "$here/vs-steer.service"
     printf '[context.shell]\nxid = 101\nproc = "hidepid"\n' >"$here/policy.toml"
-    check "the unit is well-formed" systemd-analyze verify vs-audit.service
+    printf '[context.net]\nxid = 102\naddresses = ["192.0.2.71", "192.0.2.72"]\nassign = "lo"\n' >>"$here/policy.toml"
+    check "the units are well-formed" systemd-analyze verify vs-audit.service vs-steer.service
     cat >/etc/systemd/system/try.service <<UNIT
 [Unit]
 After=vs-audit.service

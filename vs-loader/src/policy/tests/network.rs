@@ -224,3 +224,21 @@ fn shared_addresses_are_written_alike() {
     let text = "[context.web]\nxid = 100\naddresses = [\"192.0.2.1\"]\nshared = true\n[context.db]\nxid = 101\naddresses = [\"192.0.2.1\"]\nshared = true\n";
     assert_eq!(policy(text).contexts().len(), 2);
 }
+
+#[test]
+fn what_confines_addresses_only_may_have_the_hosts() {
+    let host = "[host]\naddresses = [\"192.0.2.0/28\"]\n";
+    let only = "[context.web]\nxid = 100\naddresses = [\"192.0.2.1\"]\nconfine = \"network\"\n";
+    // Whichever file comes first.
+    for files in [[host, only], [only, host]] {
+        let files: Vec<_> = files.iter().zip(["a", "b"]).map(|(text, name)| (name, *text)).collect();
+        assert_eq!(parse(&sources(&files)).map(|policy| policy.contexts().len()), Ok(1), "{files:?}");
+    }
+    let guest = only.replace("confine = \"network\"\n", "");
+    assert_eq!(
+        errors_of(&format!("{host}{guest}")),
+        [
+            "p:5:14: context \"web\": \"192.0.2.1\" is part of \"192.0.2.0/28\" of the host, at p:2:14; what is a context's cannot be the host's own"
+        ]
+    );
+}

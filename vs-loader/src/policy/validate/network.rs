@@ -28,26 +28,28 @@ pub(super) struct Claimant {
     name: String,
     /// Whether others who say so too may have them.
     is_shared: bool,
+    /// Whether it is the host's in all but its addresses, and may have the host's.
+    is_network_only: bool,
     /// Where the one at hand was given first.
     place: Option<Place>,
 }
 
 impl Claimant {
-    fn new(name: &str, is_shared: bool) -> Self {
-        Self { name: name.to_owned(), is_shared, place: None }
+    fn new(name: &str, is_shared: bool, is_network_only: bool) -> Self {
+        Self { name: name.to_owned(), is_shared, is_network_only, place: None }
     }
 }
 
 impl Validator {
     /// The addresses of a context; `None`: it uses the host's, or has none that could be read.
     ///
-    /// `is_whole`: the file's syntax is right, so a key that was not found is not there.
+    /// `is_whole`: the file's syntax is right, so a key that was not found is not there. `is_network_only`: the context confines nothing else.
     pub(super) fn network(
         &mut self,
         table: &TableName,
         name: &str,
         keys: NetworkKeys,
-        is_whole: bool,
+        (is_whole, is_network_only): (bool, bool),
     ) -> Option<NetworkPolicy> {
         let places = [
             ("primary", keys.primary.place()),
@@ -80,7 +82,7 @@ impl Validator {
             }
         };
         let count = written.len();
-        let addresses = self.addresses(table, &Claimant::new(name, shared.value), written);
+        let addresses = self.addresses(table, &Claimant::new(name, shared.value, is_network_only), written);
         let primary = self.primaries(table, keys.primary, (addresses.len() == count).then_some(&addresses));
         let primary4 = primary_of(&primary, &addresses, v4);
         let primary6 = primary_of(&primary, &addresses, v6);
@@ -129,7 +131,7 @@ impl Validator {
             return None;
         }
         let count = written.len();
-        let addresses = self.addresses(&table, &Claimant::new("host", false), written);
+        let addresses = self.addresses(&table, &Claimant::new("host", false, false), written);
         let primary = self.primaries(&table, primary, (addresses.len() == count).then_some(&addresses));
         let primary4 = primary_of(&primary, &addresses, v4);
         let primary6 = primary_of(&primary, &addresses, v6);
@@ -191,6 +193,9 @@ impl Validator {
         let first = first.place.unwrap_or_else(|| place.clone());
         if by == claimant.name {
             return Err(NetworkProblem::Repeated { text, overlap, other, first });
+        }
+        if claimant.is_network_only && by == "host" {
+            return Ok(prefix);
         }
         match overlap {
             // What is shared is shared whole: whose a part of it was could not be told by one search.

@@ -75,6 +75,9 @@ fn address(asked: Asked, explanation: &Explanation) -> String {
     let Some(Outcome { address, how, shown, source }) = explanation.outcome else { return asked };
     let becomes = match how {
         How::AsAsked => "as asked".to_owned(),
+        How::Primary if explanation.actor == Party::Host => {
+            format!("which becomes {address}, the host's primary address")
+        }
         How::Primary => format!("which becomes {address}, the context's primary address"),
         How::OwnLoopback => format!("which becomes {address}, the context's own loopback"),
         How::SharedLoopback => "the host's loopback, as asked".to_owned(),
