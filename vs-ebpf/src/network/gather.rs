@@ -48,7 +48,7 @@ pub(super) fn tell(is_any: bool) {
 /// address are remembered too, so that who is bound to ANY does not stand before them.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/udp")]
-fn udp_sockets(ctx: *const UdpIteration) -> i32 {
+extern "C" fn udp_sockets(ctx: *const UdpIteration) -> i32 {
     // SAFETY: The program's own context.
     let sock = unsafe { (*ctx).sock };
     if sock.is_null() {

@@ -59,6 +59,18 @@ says "once it has ended, nobody is on that of its context" 'connect'
 output=$(ask)
 says "the first serves: $output" '^HTTP/1.1 200'
 
+title "A third of the host's own, at one address of the host's"
+ip -4 address add 192.0.2.30/32 dev lo
+ip -6 address add 2001:db8::30/128 dev lo
+run vs chbind --ip 192.0.2.30 --ip 2001:db8::30 -- nginx
+check "it starts with the same configuration" '[ $status -eq 0 ]'
+run "${fetch[@]}" http://192.0.2.30/
+says "it serves there" '^200'
+run "${fetch[@]}" http://127.0.0.1/
+says "and nowhere else" 'connect'
+output=$(ask)
+says "the first serves: $output" '^HTTP/1.1 200'
+
 title "A root shell in the third context"
 run vs run --context shell -- ps -ef
 says_not "ps does not show nginx" 'nginx'

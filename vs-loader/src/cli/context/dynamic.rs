@@ -85,7 +85,7 @@ pub(in crate::cli) fn create(name: Option<&str>, kind: &Kind) -> Result<Context,
 /// Creates a context. The caller holds the exclusive lock.
 ///
 /// # Errors
-/// As [`create`]; or another context has an address, or the machine lacks one.
+/// As [`create()`]; or another context has an address, or the machine lacks one.
 pub(in crate::cli) fn create_locked(
     session: &mut Session<'_>,
     wish: &Wish<'_>,
