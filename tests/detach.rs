@@ -49,7 +49,9 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::InodeSymlink
         | Hook::InodeLink
         | Hook::InodeSetattr => protection::run(world, &mut checks, only),
-        hook if hook.info().need == Need::Network => network::run(world, &mut checks, only),
+        hook if matches!(hook.info().need, Need::Network | Need::Ping) => {
+            network::run(world, &mut checks, only)
+        }
         _ => interaction::run(world, &mut checks, only),
     };
     tried?;

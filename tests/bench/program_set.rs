@@ -49,6 +49,10 @@ fn attach(program: &mut Program, name: &str, types: &Btf) -> Result<(), ProgramE
             program.load(name, types)?;
             program.attach().map(drop)
         }
+        Program::LsmCgroup(program) => {
+            program.load("socket_post_create", types)?;
+            program.attach(control_group()?).map(drop)
+        }
         Program::CgroupSockAddr(program) => {
             program.load()?;
             program.attach(control_group()?, CgroupAttachMode::Single).map(drop)

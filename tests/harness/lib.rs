@@ -15,6 +15,7 @@ pub mod foreign;
 pub mod handover;
 pub mod operation;
 pub mod path_operation;
+pub mod peer;
 pub mod relation;
 pub mod report;
 pub mod sockets;

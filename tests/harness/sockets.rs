@@ -121,6 +121,11 @@ fn endpoint(address: &str, port: &str) -> Result<SocketAddr, i32> {
     Ok(SocketAddr::new(address, port.parse().map_err(|_| libc::ENOEXEC)?))
 }
 
+/// The number of ICMP's protocol in a family.
+fn icmp_of(family: &str) -> c_int {
+    if family == "v4" { libc::IPPROTO_ICMP } else { libc::IPPROTO_ICMPV6 }
+}
+
 impl Desk {
     fn socket(&self, name: &str) -> Result<RawFd, i32> {
         self.sockets.get(name).map(AsRawFd::as_raw_fd).ok_or(libc::EBADF)
@@ -140,6 +145,15 @@ impl Desk {
                 done(unsafe { libc::bind(self.socket(name)?, (&raw const raw).cast(), size) })?;
                 Ok(String::new())
             }
+            ["echo", name] => self.send_to(name, None, &self.echo_request(name)?, None, 0),
+            ["echo", name, address] => {
+                self.send_to(name, Some(endpoint(address, "0")?), &self.echo_request(name)?, None, 0)
+            }
+            ["echo", name, address, source] => {
+                let source = source.parse().map_err(|_| libc::ENOEXEC)?;
+                self.send_to(name, Some(endpoint(address, "0")?), &self.echo_request(name)?, Some(source), 0)
+            }
+            ["echo-source", name] => self.echo_source(name),
             ["listen", name] => {
                 // SAFETY: Numbers only.
                 done(unsafe { libc::listen(self.socket(name)?, 8) })?;
@@ -163,18 +177,18 @@ impl Desk {
                 Ok(String::new())
             }
             ["sendto", name, address, port, text] => {
-                self.send_to(name, Some(endpoint(address, port)?), text, None, 0)
+                self.send_to(name, Some(endpoint(address, port)?), text.as_bytes(), None, 0)
             }
             ["sendto", name, address, port, text, source] => {
                 let source = source.parse().map_err(|_| libc::ENOEXEC)?;
-                self.send_to(name, Some(endpoint(address, port)?), text, Some(source), 0)
+                self.send_to(name, Some(endpoint(address, port)?), text.as_bytes(), Some(source), 0)
             }
             ["send-from", name, text, source] => {
                 let source = source.parse().map_err(|_| libc::ENOEXEC)?;
-                self.send_to(name, None, text, Some(source), 0)
+                self.send_to(name, None, text.as_bytes(), Some(source), 0)
             }
             ["fast-open", name, address, port, text] => {
-                self.send_to(name, Some(endpoint(address, port)?), text, None, libc::MSG_FASTOPEN)
+                self.send_to(name, Some(endpoint(address, port)?), text.as_bytes(), None, libc::MSG_FASTOPEN)
             }
             ["receive", name] => self.receive(name),
             ["option", name, level, option, value] => {
@@ -217,6 +231,8 @@ impl Desk {
             "udp" => (libc::SOCK_DGRAM, 0),
             "udplite" => (libc::SOCK_DGRAM, 136),
             "netlink" => (libc::SOCK_RAW, 0),
+            "ping" => (libc::SOCK_DGRAM, icmp_of(family)),
+            "raw" => (libc::SOCK_RAW, icmp_of(family)),
             _ => return Err(libc::ENOEXEC),
         };
         let domain = match family {
@@ -295,12 +311,50 @@ impl Desk {
         }
     }
 
+    /// An echo request, as the socket's family has it.
+    fn echo_request(&self, name: &str) -> Result<[u8; 16], i32> {
+        let mut raw = 0_u16;
+        let mut size = 2;
+        let value = (&raw mut raw).cast();
+        // SAFETY: A live number of at most that size.
+        done(unsafe {
+            libc::getsockopt(self.socket(name)?, libc::SOL_SOCKET, libc::SO_DOMAIN, value, &raw mut size)
+        })?;
+        let mut request = [0; 16];
+        request[0] = if c_int::from(raw) == libc::AF_INET { 8 } else { 128 };
+        Ok(request)
+    }
+
+    /// Waits for an echo request or a reply, past all else, and tells where it comes from.
+    fn echo_source(&self, name: &str) -> Outcome {
+        let socket = self.socket(name)?;
+        loop {
+            wait(socket, libc::POLLIN)?;
+            let mut buffer = [0_u8; 256];
+            // SAFETY: A live buffer and a live address, each with its size.
+            let (length, raw) = unsafe {
+                let mut raw: libc::sockaddr_storage = zeroed();
+                let mut size = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
+                let start = buffer.as_mut_ptr().cast();
+                let address = (&raw mut raw).cast();
+                (done(libc::recvfrom(socket, start, buffer.len(), 0, address, &raw mut size))?, raw)
+            };
+            // A raw socket of IPv4 gets the packet's header as well.
+            let begin = if buffer[0] >> 4 == 4 { usize::from(buffer[0] & 15) * 4 } else { 0 };
+            let kind = buffer.get(begin).filter(|_| length > 0);
+            if kind.is_some_and(|kind| [0, 8, 128, 129].contains(kind)) {
+                let sender = from_raw(&raw);
+                return Ok(sender.split(' ').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+
     /// Sends a text, to an address if one is given, from an address if one is given.
     fn send_to(
         &self,
         name: &str,
         address: Option<SocketAddr>,
-        text: &str,
+        text: &[u8],
         source: Option<IpAddr>,
         flags: c_int,
     ) -> Outcome {

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::actor::Actor;
 use crate::audit::Audit;
+use crate::peer::Peer;
 use crate::relation::Party;
 
 /// How the contexts of the suite see processes, as in policy.
@@ -61,6 +62,8 @@ pub struct World {
     pub inhabitants: Vec<Inhabitant>,
     /// What the collector writes.
     pub audit: Audit,
+    /// Another machine; `Err`: the kernel has no veth pairs.
+    pub peer: Result<Peer>,
 }
 
 /// The policy of the suite, with a mode for all. The rates are as high as they go: every denial is to be seen.
@@ -85,17 +88,22 @@ pub fn policy(mode: &str) -> String {
 }
 
 /// Contexts with addresses, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 6] = [
+pub const NEIGHBOURS: [(&str, u32, &str); 7] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
     ("net-shared", 204, "addresses = [\"192.0.2.40\"]\nloopback = \"shared\""),
     ("net-grants", 205, "addresses = [\"192.0.2.50\"]\nmulticast = true\nbroadcast = true\nshow_any = true"),
     ("net-none", 206, "addresses = [\"192.0.2.60\"]\nloopback = \"none\""),
+    (
+        "net-ping",
+        207,
+        "addresses = [\"192.0.2.70\", \"192.0.2.71\", \"2001:db8::70\", \"2001:db8::71\"]\nping = true",
+    ),
 ];
 
 /// The machine's addresses: its own, and those of the contexts.
-const ADDRESSES: [&str; 11] = [
+const ADDRESSES: [&str; 15] = [
     "192.0.2.1/32",
     "192.0.2.10/32",
     "192.0.2.11/32",
@@ -103,10 +111,14 @@ const ADDRESSES: [&str; 11] = [
     "192.0.2.40/32",
     "192.0.2.50/32",
     "192.0.2.60/32",
+    "192.0.2.70/32",
+    "192.0.2.71/32",
     "2001:db8::1/128",
     "2001:db8::10/128",
     "2001:db8::11/128",
     "2001:db8::20/128",
+    "2001:db8::70/128",
+    "2001:db8::71/128",
 ];
 
 /// Gives the machine its addresses, once.
@@ -195,10 +207,13 @@ impl World {
         // Process numbers of the host that no PID namespace of the suite comes near: a number that means nothing there is then ESRCH.
         fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
         give_addresses()?;
+        // Whether a process may ping is for policy to say.
+        fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
+        let peer = Peer::make();
         fs::write(POLICY, policy("enforce"))?;
         vs_ok(&["load", POLICY])?;
         let audit = Audit::start(Path::new(AUDIT))?;
-        Ok(Self { inhabitants: settle()?, audit })
+        Ok(Self { inhabitants: settle()?, audit, peer })
     }
 
     /// The inhabitant of this name.

@@ -6,6 +6,7 @@ mod datagrams;
 mod loopback;
 mod matrix;
 mod outgoing;
+mod pings;
 pub(crate) mod rules;
 mod sockets;
 mod standing;
@@ -79,6 +80,11 @@ const PARTS: &[Part] = &[
         hooks: &[Hook::UdpSockets, Hook::SocketLookup],
         run: steering::datagrams,
     },
+    Part {
+        name: "the source of echo requests",
+        hooks: &[Hook::SocketBind, Hook::SocketSendmsg, Hook::PingSource],
+        run: pings::run,
+    },
     Part { name: "families", hooks: &[Hook::SocketCreate], run: sockets::families },
     Part { name: "options", hooks: &[Hook::SocketSetsockopt], run: sockets::options },
     Part { name: "lists of sockets", hooks: &[Hook::FileOpen], run: sockets::lists },
@@ -87,7 +93,7 @@ const PARTS: &[Part] = &[
 
 /// All of it, or what rests on one hook.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) -> Result<()> {
-    let mut town = Town::settle(only.is_some())?;
+    let mut town = Town::settle(world.peer.as_ref().ok(), only.is_some())?;
     for part in PARTS.iter().filter(|part| only.is_none_or(|hook| part.hooks.contains(&hook))) {
         let run = checks.during(part.name, |checks| (part.run)(&mut town, checks));
         if only.is_some() && !checks.failures.is_empty() {

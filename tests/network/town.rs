@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use vs_common::hook::Hook;
 use vs_tests::audit::Expected;
 use vs_tests::desk::Desk;
+use vs_tests::peer::Peer;
 use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::World;
 
 /// Everybody: the name by which they are called, and the context's xid.
-pub(crate) const EVERYBODY: [(&str, u32); 8] = [
+pub(crate) const EVERYBODY: [(&str, u32); 9] = [
     ("host", 0),
     ("net-a", 201),
     ("net-b", 202),
@@ -18,6 +19,7 @@ pub(crate) const EVERYBODY: [(&str, u32); 8] = [
     ("net-shared", 204),
     ("net-grants", 205),
     ("net-none", 206),
+    ("net-ping", 207),
     ("plain-a", 121),
 ];
 
@@ -49,9 +51,13 @@ pub(crate) struct Town {
 }
 
 impl Town {
-    /// Puts everybody in place.
-    pub(crate) fn settle(is_hasty: bool) -> Result<Self> {
-        Self::of(&EVERYBODY, is_hasty)
+    /// Puts everybody in place, and somebody on another machine if there is one.
+    pub(crate) fn settle(peer: Option<&Peer>, is_hasty: bool) -> Result<Self> {
+        let mut town = Self::of(&EVERYBODY, is_hasty)?;
+        if let Some(peer) = peer {
+            town.join("peer", 0, peer.desk()?);
+        }
+        Ok(town)
     }
 
     /// Puts these in place.

@@ -4,6 +4,7 @@
 
 mod databases;
 mod logins;
+mod pings;
 mod reach;
 mod resolvers;
 mod servers;
@@ -27,7 +28,7 @@ pub(crate) struct Test {
 }
 
 /// In this order: the later ones end sleepers, or find the addresses that `servers` has given.
-pub(crate) const TESTS: [Test; 9] = [
+pub(crate) const TESTS: [Test; 10] = [
     Test { name: "tools: what they see", run: sight::run },
     Test { name: "tools: what they reach", run: reach::run },
     Test { name: "tools: all that can be reached", run: reach::all },
@@ -37,6 +38,7 @@ pub(crate) const TESTS: [Test; 9] = [
     Test { name: "tools: PostgreSQL", run: databases::run },
     Test { name: "tools: socat", run: streams::socat },
     Test { name: "tools: iperf3", run: streams::iperf3 },
+    Test { name: "tools: ping", run: pings::run },
 ];
 
 /// Loads the suite's policy, and has two processes sleep in every context, one of root's and one of nobody's.

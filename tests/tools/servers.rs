@@ -15,6 +15,7 @@ const CONTEXTS: &str = r#"
 xid = 301
 addresses = ["192.0.2.51", "192.0.2.52", "2001:db8::51"]
 assign = "lo"
+ping = true
 
 [context.west]
 xid = 302
@@ -27,7 +28,7 @@ addresses = []
 "#;
 
 /// Where the policy is kept.
-const POLICY: &str = "/tmp/servers.toml";
+pub(super) const POLICY: &str = "/tmp/servers.toml";
 
 /// Those who have servers, with the addresses of their contexts, the primary ones first.
 pub(super) const PLACES: [(&str, &[&str], &[&str]); 2] = [

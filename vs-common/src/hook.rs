@@ -11,6 +11,8 @@ pub enum Need {
     HostProc,
     /// While a context has addresses of its own.
     Network,
+    /// While a context may ping from addresses of its own.
+    Ping,
     /// For either of [`Need::HostTree`] and [`Need::Network`].
     HostTreeOrNetwork,
 }
@@ -20,6 +22,8 @@ pub enum Need {
 pub enum ProgramKind {
     /// To the LSM hook of its name.
     Lsm,
+    /// To an LSM hook by the root of the cgroup-2 hierarchy (`BPF_LSM_CGROUP`), where a program may set options of the socket.
+    ControlGroupLsm(&'static str),
     /// To socket addresses, at the root of the cgroup-2 hierarchy (`BPF_PROG_TYPE_CGROUP_SOCK_ADDR`), by the kernel's number
     /// (`enum bpf_attach_type`).
     SocketAddress(u32),
@@ -198,6 +202,12 @@ hooks! {
     SocketLookup "socket_lookup" Network Between "one listener for every address of a context" [ProgramKind::SocketLookup];
     /// `udp_seq_ops`: remembers who has datagrams for a context.
     UdpSockets "udp_sockets" Network Between "one listener for every address of a context" [ProgramKind::DatagramSockets];
+    /// `bind(2)`, before it acts: of ping sockets, which bind past the programs for addresses (`net/ipv4/af_inet.c:inet_bind_sk`).
+    SocketBind "socket_bind" Ping Between "the source of echo requests";
+    /// `sock_sendmsg`: of ping sockets.
+    SocketSendmsg "socket_sendmsg" Ping Between "the source of echo requests";
+    /// `__sock_create`: a ping socket gets its context's mark.
+    PingSource "ping_source" Ping Lifecycle "the source of echo requests" [ProgramKind::ControlGroupLsm("socket_post_create")];
 }
 
 impl Hook {
@@ -209,6 +219,15 @@ impl Hook {
     /// Whether it is a hook of the LSM.
     pub const fn is_lsm(self) -> bool {
         matches!(self.info().kind, ProgramKind::Lsm)
+    }
+
+    /// The hook of the LSM that it is attached to, if it is to one.
+    pub const fn lsm_name(self) -> Option<&'static str> {
+        match self.info().kind {
+            ProgramKind::Lsm => Some(self.info().name),
+            ProgramKind::ControlGroupLsm(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// The kernel's name, and the program's.

@@ -73,6 +73,9 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
         is_optional: false,
         is_bit: true,
     },
+    field("SOCK_MARK", "sock", "sk_mark"),
+    field("MESSAGE_NAME", "msghdr", "msg_name"),
+    field("MESSAGE_CONTROL_LENGTH", "msghdr", "msg_controllen"),
     field("SK_BUFF_DATA", "sk_buff", "data"),
     field("SK_BUFF_LENGTH", "sk_buff", "len"),
 ];

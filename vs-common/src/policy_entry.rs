@@ -127,6 +127,8 @@ pub mod context_flag {
     pub const NETWORK: u32 = 1 << 3;
     /// `confine = "network"`: it confines addresses and nothing else.
     pub const NETWORK_ONLY: u32 = 1 << 4;
+    /// `ping = true`: it may ping from its own addresses.
+    pub const PING: u32 = 1 << 5;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

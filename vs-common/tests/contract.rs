@@ -116,6 +116,8 @@ fn tags_are_inherited_under_every_policy() {
             Hook::TaskToInode => Need::HostTree,
             // A socket is tagged for those who have addresses.
             Hook::SocketPostCreate => Need::Network,
+            // And marked for those who may ping.
+            Hook::PingSource => Need::Ping,
             _ => Need::Always,
         };
         assert_eq!(hook.info().need, expected, "{}", hook.name());
@@ -159,8 +161,9 @@ fn numbers_of_words_are_kept() {
         network_flag::MULTICAST,
         network_flag::BROADCAST,
         network_flag::SHOW_ANY,
+        network_flag::PING,
     ];
-    assert_eq!(flags, [1, 2, 4, 8, 16, 32, 64]);
+    assert_eq!(flags, [1, 2, 4, 8, 16, 32, 64, 4096]);
 }
 
 #[test]

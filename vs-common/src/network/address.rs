@@ -85,6 +85,16 @@ impl Address {
         }
     }
 
+    /// Whether it says nothing without an interface: 169.254.0.0/16, `fe80::/10`.
+    #[inline(always)]
+    pub const fn is_link_local(&self) -> bool {
+        if self.is_v4() {
+            u32::from_be(self.0[3]) >> 16 == 0xa9fe
+        } else {
+            u32::from_be(self.0[0]) >> 22 == 0xfe80 >> 6
+        }
+    }
+
     /// The context that an IPv6 loopback address belongs to.
     #[inline(always)]
     pub const fn loopback6_owner(&self) -> Xid {

@@ -29,6 +29,8 @@ pub mod network_flag {
     pub const CONNECT_PORTS: u32 = 1 << 10;
     /// `shared = true`: others that say so too may have its addresses.
     pub const SHARED: u32 = 1 << 11;
+    /// `ping = true`: sockets of ICMP datagrams may be made.
+    pub const PING: u32 = 1 << 12;
 }
 
 /// What policy says of one context's addresses in one epoch: the value of `NETWORKS`.

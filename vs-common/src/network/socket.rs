@@ -1,5 +1,6 @@
 //! Which sockets may be made, and what may be asked of them.
 
+use super::ping::is_ping;
 use super::rules::network_flag;
 use crate::context::Identity;
 use crate::verdict::{Errno, Reason, Verdict};
@@ -42,7 +43,7 @@ pub mod number {
 /// |----------------------|----------------------------------------|----------------------|
 /// | `AF_UNIX`            | any                                    | allow                |
 /// | `AF_INET`, `AF_INET6` | stream: 0, TCP; datagram: 0, UDP, UDP-Lite | allow            |
-/// | `AF_INET`, `AF_INET6` | datagram: ICMP, `ICMPv6`                | EACCES, what `ping_group_range` says |
+/// | `AF_INET`, `AF_INET6` | datagram: ICMP, `ICMPv6`                | if granted, else EACCES, what `ping_group_range` says |
 /// | `AF_INET`, `AF_INET6` | raw                                    | EPERM, as without `CAP_NET_RAW` |
 /// | `AF_INET`, `AF_INET6` | any other                              | EPROTONOSUPPORT      |
 /// | `AF_NETLINK`         | `NETLINK_ROUTE`                        | allow                |
@@ -51,7 +52,13 @@ pub mod number {
 ///
 /// The host and the kernel itself may make any; whose tag cannot be read, none.
 #[inline(always)]
-pub const fn decide_socket(actor: Identity, family: u32, kind: u32, protocol: u32) -> Verdict {
+pub const fn decide_socket(
+    actor: Identity,
+    rules_flags: u32,
+    family: u32,
+    kind: u32,
+    protocol: u32,
+) -> Verdict {
     match actor {
         Identity::Host => return Verdict::Allow,
         Identity::Unknown => return Verdict::Deny(Errno::Eacces, Reason::UnknownActor),
@@ -63,6 +70,9 @@ pub const fn decide_socket(actor: Identity, family: u32, kind: u32, protocol: u3
         | (number::AF_INET | number::AF_INET6, number::SOCK_DGRAM, 0 | number::UDP | number::UDPLITE)
         | (number::AF_NETLINK, _, number::NETLINK_ROUTE) => return Verdict::Allow,
         (number::AF_INET | number::AF_INET6, number::SOCK_DGRAM, number::ICMP | number::ICMPV6) => {
+            if rules_flags & network_flag::PING != 0 && is_ping(family, protocol) {
+                return Verdict::Allow;
+            }
             Errno::Eacces
         }
         (number::AF_INET | number::AF_INET6, number::SOCK_RAW, _) => Errno::Eperm,

@@ -7,7 +7,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::macros::{cgroup_sock_addr, lsm, sk_lookup, sock_ops};
+use aya_ebpf::macros::{cgroup_sock_addr, lsm, lsm_cgroup, sk_lookup, sock_ops};
 use aya_ebpf::programs::{LsmContext, SkLookupContext, SockAddrContext, SockOpsContext};
 
 use vs_common::hook::Hook;
@@ -20,7 +20,16 @@ macro_rules! empty_programs {
         hooks { $($hook:ident $name:tt)* }
         addresses { $($address:ident $address_name:tt)* }
         others { $($other:tt)* }
+        hooks { $($late:ident $late_name:tt)* }
+        others { $($last:tt)* }
     ) => {
+        $(
+            #[lsm(hook = $late_name)]
+            fn $late(_ctx: LsmContext) -> i32 {
+                0
+            }
+        )*
+
         $(
             #[lsm(hook = $name)]
             fn $hook(_ctx: LsmContext) -> i32 {
@@ -35,8 +44,9 @@ macro_rules! empty_programs {
             }
         )*
 
-        const NAMES: &[&str] = &[$($name,)* $($address_name,)* $($other,)*];
+        const NAMES: &[&str] = &[$($name,)* $($address_name,)* $($other,)* $($late_name,)* $($last,)*];
         $(const _: () = assert!(is_equal(stringify!($hook), $name));)*
+        $(const _: () = assert!(is_equal(stringify!($late), $late_name));)*
         $(const _: () = assert!(is_equal(stringify!($address), $address_name));)*
     };
 }
@@ -99,6 +109,11 @@ empty_programs! {
         getsockname6 "getsockname6"
     }
     others { "listen_event" "socket_lookup" "udp_sockets" }
+    hooks {
+        socket_bind "socket_bind"
+        socket_sendmsg "socket_sendmsg"
+    }
+    others { "ping_source" }
 }
 
 #[sock_ops]
@@ -115,6 +130,11 @@ fn socket_lookup(_ctx: SkLookupContext) -> u32 {
 #[unsafe(link_section = "iter/udp")]
 extern "C" fn udp_sockets(_ctx: *const c_void) -> i32 {
     0
+}
+
+#[lsm_cgroup(hook = "socket_post_create")]
+fn ping_source(_ctx: LsmContext) -> i32 {
+    PASS as i32
 }
 
 // The list above is the table's, in its order: a hook that is added there fails the build here.

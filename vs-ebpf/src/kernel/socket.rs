@@ -92,6 +92,12 @@ impl SockAddress {
         read(self.0 + layout::SOCK_ADDRESS6.load())
     }
 
+    /// The mark of its packets (`SO_MARK`).
+    #[inline(always)]
+    pub(crate) fn mark(self) -> u32 {
+        read(self.0 + layout::SOCK_MARK.load())
+    }
+
     /// Whether it is for IPv6 only (`IPV6_V6ONLY`).
     #[inline(always)]
     pub(crate) fn is_v6_only(self) -> bool {
@@ -105,4 +111,12 @@ impl SockAddress {
 pub(crate) fn packet(buffer: *const c_void) -> (u64, u32) {
     let buffer = buffer as u64;
     (read(buffer + layout::SK_BUFF_DATA.load()), read(buffer + layout::SK_BUFF_LENGTH.load()))
+}
+
+/// Of a `struct msghdr *` argument where the address is that was given, in kernel memory, or 0, and how many bytes of control messages came
+/// along.
+#[inline(always)]
+pub(crate) fn message(message: *const c_void) -> (u64, u64) {
+    let message = message as u64;
+    (read(message + layout::MESSAGE_NAME.load()), read(message + layout::MESSAGE_CONTROL_LENGTH.load()))
 }

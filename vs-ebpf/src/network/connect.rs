@@ -12,10 +12,10 @@ use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::network::{
-    ADDRESS_KEY_BITS, Address, AddressKey, DestinationChoice, PortUse, decide_destination, network_flag,
-    number,
+    ADDRESS_KEY_BITS, Address, AddressKey, DestinationChoice, PortUse, decide_destination,
+    decide_ping_destination, is_ping, network_flag, number,
 };
-use vs_common::verdict::{Errno, Reason};
+use vs_common::verdict::{Errno, Reason, Verdict};
 
 use super::loopback;
 use super::{
@@ -37,9 +37,14 @@ pub(super) fn destination(tag: *const Tag, act: &mut Act) -> i32 {
     if has_primary {
         act.primary = if is_v4 { rules.primary4 } else { rules.primary6 };
     }
+    let is_ping = is_ping(act.family, act.protocol);
+    if is_ping && let Verdict::Deny(errno, reason) = decide_ping_destination(rules, &act.address) {
+        return refusal(errno, reason);
+    }
     let choice = decide_destination(rules, &act.address);
-    // On its own loopback a context is among itself.
-    if rules.has(network_flag::CONNECT_PORTS)
+    // On its own loopback a context is among itself, and an echo request has no port.
+    if !is_ping
+        && rules.has(network_flag::CONNECT_PORTS)
         && matches!(choice, DestinationChoice::AsAsked | DestinationChoice::Host)
         && !has_port(&owner, epoch, PortUse::Connect, act)
     {

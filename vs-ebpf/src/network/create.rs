@@ -10,7 +10,9 @@ use aya_ebpf::programs::LsmContext;
 use vs_common::context::{Identity, Tag, lifecycle};
 use vs_common::hook::Hook;
 use vs_common::kernel_layout::inject;
-use vs_common::network::{Address, decide_socket, decide_socket_option, is_netlink_question, number};
+use vs_common::network::{
+    Address, decide_ping_option, decide_socket, decide_socket_option, is_netlink_question, is_ping, number,
+};
 use vs_common::verdict::{Errno, Reason, Verdict};
 
 use super::{epoch, own_tag, rules_of};
@@ -69,12 +71,31 @@ fn member_creates(current: Task, family: u32, kind: u32, protocol: u32) -> i32 {
         Identity::Member(tag) if tag.is_network_only() && !is_internet(family) => return ALLOW,
         _ => {}
     }
-    let verdict = decide_socket(actor, family, kind, protocol);
+    let flags = if is_ping(family, protocol) { flags_of(actor) } else { 0 };
+    let verdict = decide_socket(actor, flags, family, kind, protocol);
     if verdict == Verdict::Allow {
         return ALLOW;
     }
     let target = Target::address(family, protocol, 0, &Address::NONE);
     conclude(Hook::SocketCreate, verdict, actor, &target, u64::from(kind))
+}
+
+/// What is granted to a context, as [`vs_common::network::network_flag`] bits.
+#[inline(never)]
+pub(super) fn flags_of_member(tag: &Tag) -> u32 {
+    match rules_of(tag, epoch()) {
+        Some(rules) => rules.flags,
+        None => 0,
+    }
+}
+
+/// The same for whoever acts.
+#[inline(always)]
+fn flags_of(actor: Identity) -> u32 {
+    match actor {
+        Identity::Member(tag) => flags_of_member(&tag),
+        Identity::Host | Identity::Unknown => 0,
+    }
 }
 
 /// `__sock_create(sock, family, type, protocol, kern)`, once there is a socket: it gets its creator's tag, or there is none.
@@ -137,7 +158,9 @@ fn socket_setsockopt(ctx: LsmContext) -> i32 {
     }
     let (level, option): (u32, u32) = (ctx.arg(1), ctx.arg(2));
     // Without any grant: nearly every option needs none.
-    if decide_socket_option(0, level, option) == Verdict::Allow {
+    if decide_socket_option(0, level, option) == Verdict::Allow
+        && decide_ping_option(level, option) == Verdict::Allow
+    {
         return ALLOW;
     }
     member_sets_option(sock, level, option)
@@ -155,15 +178,14 @@ fn member_sets_option(sock: Sock, level: u32, option: u32) -> i32 {
     if !owner.has_network() {
         return ALLOW;
     }
-    let grants = match rules_of(&owner, epoch()) {
-        Some(rules) => rules.flags,
-        None => 0,
+    let address = sock.address();
+    let verdict = match decide_socket_option(flags_of_member(&owner), level, option) {
+        Verdict::Allow if is_ping(address.family(), address.protocol()) => decide_ping_option(level, option),
+        verdict => verdict,
     };
-    let verdict = decide_socket_option(grants, level, option);
     if verdict == Verdict::Allow {
         return ALLOW;
     }
-    let address = sock.address();
     let target = Target::address(address.family(), address.protocol(), address.port(), &Address::NONE);
     let detail = u64::from(level) << 32 | u64::from(option);
     conclude(Hook::SocketSetsockopt, verdict, Identity::Member(owner), &target, detail)

@@ -10,6 +10,7 @@
 //! | `sendmsg4`, `sendmsg6`           | the same for each datagram of a socket that is not connected              |
 //! | `recvmsg*`, `getsockname*`, `getpeername*` | loopback is shown as loopback                                   |
 //! | `listen_event`, `udp_sockets`, `socket_lookup` | one listener on ANY has the connections of every address of its context   |
+//! | `ping_source`, `socket_bind`, `socket_sendmsg` | echo requests of those who may ping are the context's    |
 //! | `socket_create` and other hooks of the LSM | what the programs above do not see is refused                   |
 //!
 //! Decisions are `vs_common::network`'s.
@@ -22,6 +23,7 @@ mod gather;
 mod listen;
 mod loopback;
 mod name;
+mod ping;
 
 use core::ffi::c_void;
 use core::ptr;

@@ -1,13 +1,18 @@
 //! The machine's addresses around a load and an unload: what is missing is added before, what is no longer wanted is removed after.
 
+use std::collections::BTreeSet;
+
 use vs_common::id::Xid;
 
 use super::Failure;
 use crate::compile::{ContextLabel, Networks, Rows};
+use crate::host_network::ping::{
+    Entry, PingPlan, Remnant, has_pings, marked_entries, plan_pings, put_entries, take_entries,
+};
 use crate::host_network::rtnetlink::Rtnetlink;
 use crate::host_network::{
-    Addition, HostNetworkError, Interfaces, Leftover, Placement, Plan, claims_of, marked, plan, put,
-    sources_of, take_away,
+    Addition, HostNetwork, HostNetworkError, Interfaces, Leftover, Placement, Plan, claims_of, marked, plan,
+    put, sources_of, take_away,
 };
 use crate::policy::Policy;
 
@@ -16,6 +21,7 @@ use crate::policy::Policy;
 pub(super) struct Foreseen {
     kernel: Rtnetlink,
     plan: Plan,
+    pings: PingPlan,
 }
 
 /// What was added, and what is to be removed once the policy is in force.
@@ -24,6 +30,8 @@ pub(super) struct Prepared {
     kernel: Rtnetlink,
     added: Vec<Placement>,
     obsolete: Vec<Placement>,
+    added_entries: Vec<Entry>,
+    obsolete_entries: Vec<Entry>,
 }
 
 impl Foreseen {
@@ -47,8 +55,10 @@ impl Foreseen {
             }
             Err(error) => return Err(error),
         };
+        let mut kernel = kernel;
         let plan = plan(&claims_of(policy, rows, networks), &host).map_err(HostNetworkError::Flaws)?;
-        Ok(Some(Self { kernel, plan }))
+        let pings = pings(&mut kernel, rows, networks, &host)?;
+        Ok(Some(Self { kernel, plan, pings }))
     }
 
     /// What a load would do, a line for each address.
@@ -59,7 +69,21 @@ impl Foreseen {
             .iter()
             .map(|addition| format!("{}: address {} is added", addition.context, addition.placement));
         let removed = self.plan.remove.iter().map(|placement| format!("address {placement} is removed"));
-        added.chain(removed).collect()
+        let tables = |entries: &[Entry]| {
+            let rules = entries.iter().filter_map(|entry| match entry {
+                Entry::Rule(rule) => rule.table.map(|_| (rule.is_v4, rule.mark)),
+                Entry::Route(_) => None,
+            });
+            rules.collect::<BTreeSet<_>>()
+        };
+        let (after, before) = (tables(&self.pings.add), tables(&self.pings.remove));
+        let line = |(is_v4, mark): &(bool, u32), what: &str| {
+            let family = if *is_v4 { "IPv4" } else { "IPv6" };
+            format!("{family} routes for the mark {mark:#x} are {what}")
+        };
+        let new = after.difference(&before).map(|table| line(table, "added"));
+        let old = before.difference(&after).map(|table| line(table, "removed"));
+        added.chain(removed).chain(new).chain(old).collect()
     }
 
     /// Adds what is missing, all or nothing.
@@ -67,29 +91,56 @@ impl Foreseen {
     /// # Errors
     /// The kernel refused one.
     pub(super) fn prepare(mut self) -> Result<Prepared, Failure> {
-        match put(&mut self.kernel, &self.plan.add) {
-            Ok(added) => {
-                for warning in self.plan.add.iter().filter_map(Addition::warning) {
-                    eprintln!("vs: {warning}");
-                }
-                Ok(Prepared { kernel: self.kernel, added, obsolete: self.plan.remove })
-            }
+        let added = put(&mut self.kernel, &self.plan.add).map_err(|(error, left)| {
+            warn(&left);
+            error
+        })?;
+        for warning in self.plan.add.iter().filter_map(Addition::warning) {
+            eprintln!("vs: {warning}");
+        }
+        // Routes name sources that have to be there.
+        match put_entries(&mut self.kernel, &self.pings.add) {
+            Ok(added_entries) => Ok(Prepared {
+                kernel: self.kernel,
+                added,
+                obsolete: self.plan.remove,
+                added_entries,
+                obsolete_entries: self.pings.remove,
+            }),
             Err((error, left)) => {
-                warn(&left);
+                warn_entries(&left);
+                warn(&take_away(&mut self.kernel, &added));
                 Err(error.into())
             }
         }
     }
 }
 
+/// What the contexts that may ping need, and what was there for others.
+fn pings(
+    kernel: &mut Rtnetlink,
+    rows: &Rows,
+    networks: &Networks,
+    host: &HostNetwork,
+) -> Result<PingPlan, HostNetworkError> {
+    let marked = marked_entries(kernel)?;
+    if !has_pings(networks) && marked.is_empty() {
+        return Ok(PingPlan::default());
+    }
+    let routes = kernel.routes()?;
+    plan_pings(rows, networks, host, &routes, marked)
+}
+
 impl Prepared {
     /// The policy is in force: what it does not want is removed.
     pub(super) fn finish(mut self) {
+        warn_entries(&take_entries(&mut self.kernel, &self.obsolete_entries));
         warn(&take_away(&mut self.kernel, &self.obsolete));
     }
 
     /// The policy is not in force: what was added for it is removed.
     pub(super) fn undo(mut self) {
+        warn_entries(&take_entries(&mut self.kernel, &self.added_entries));
         warn(&take_away(&mut self.kernel, &self.added));
     }
 }
@@ -112,13 +163,15 @@ pub(super) fn add_sources(rows: &Rows, networks: &mut Networks) -> Result<(), Ho
     Ok(())
 }
 
-/// Nothing is in force: every address that a load put there is removed. Returns whether there was one.
+/// Nothing is in force: every address, rule and route that a load put there is removed. Returns whether there was one.
 pub(super) fn remove_all() -> bool {
-    let found = Rtnetlink::open().and_then(|mut kernel| Ok((marked(&mut kernel)?, kernel)));
+    let found = Rtnetlink::open()
+        .and_then(|mut kernel| Ok((marked(&mut kernel)?, marked_entries(&mut kernel)?, kernel)));
     match found {
-        Ok((placements, mut kernel)) => {
+        Ok((placements, entries, mut kernel)) => {
+            warn_entries(&take_entries(&mut kernel, &entries));
             warn(&take_away(&mut kernel, &placements));
-            !placements.is_empty()
+            !placements.is_empty() || !entries.is_empty()
         }
         Err(error) => {
             eprintln!(
@@ -132,5 +185,11 @@ pub(super) fn remove_all() -> bool {
 fn warn(left: &[Leftover]) {
     for leftover in left {
         eprintln!("vs: {leftover}");
+    }
+}
+
+fn warn_entries(left: &[Remnant]) {
+    for remnant in left {
+        eprintln!("vs: {remnant}");
     }
 }

@@ -115,7 +115,9 @@ fn of_host_network(error: &HostNetworkError) -> u8 {
         HostNetworkError::Socket(_)
         | HostNetworkError::List { .. }
         | HostNetworkError::Restless { .. }
-        | HostNetworkError::TooManySources { .. } => exit_code::FAILURE,
+        | HostNetworkError::TooManySources { .. }
+        | HostNetworkError::TooManyRoutes { .. }
+        | HostNetworkError::Entry { .. } => exit_code::FAILURE,
     }
 }
 

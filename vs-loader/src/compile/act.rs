@@ -112,7 +112,10 @@ impl Act {
             Decision::CreateSocket => match (actor, network, target.socket) {
                 // The program lets these go before it decides.
                 (Identity::Member(_), None, _) | (_, _, None) => Verdict::Allow,
-                (_, _, Some(socket)) => decide_socket(actor, socket.family, socket.kind, socket.protocol),
+                (_, network, Some(socket)) => {
+                    let flags = network.map_or(0, |network| network.rules.flags);
+                    decide_socket(actor, flags, socket.family, socket.kind, socket.protocol)
+                }
             },
             Decision::Bind | Decision::Destination => match self.outcome(actor, target) {
                 Some(Err((errno, reason))) => Verdict::Deny(errno, reason),

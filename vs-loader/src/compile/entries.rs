@@ -145,6 +145,9 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
         }
         if let Some(network) = context.network() {
             flags |= context_flag::NETWORK;
+            if network.ping().value() {
+                flags |= context_flag::PING;
+            }
             networks.insert(xid, Network::of(network, generation));
         }
         rows.insert(xid, context_rules(context, generation, flags));

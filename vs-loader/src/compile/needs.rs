@@ -23,6 +23,9 @@ fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
         // The spectator may see every process, so nothing is hidden from it.
         Need::HostProc => (is_plain && !is_spectator) || is_locked,
         Need::Network => has_network,
+        Need::Ping => {
+            rules.flags & context_flag::PING != 0 || ProcMode::from_number(rules.proc_mode).is_none()
+        }
         Need::HostTreeOrNetwork => is_in_host_tree || has_network,
     }
 }

@@ -49,6 +49,7 @@ impl Network {
             (network_flag::MULTICAST, policy.multicast().value()),
             (network_flag::BROADCAST, policy.broadcast().value()),
             (network_flag::SHOW_ANY, policy.show_any().value()),
+            (network_flag::PING, policy.ping().value()),
         ];
         let set = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag);
         let rules = NetworkRules {
@@ -190,6 +191,7 @@ pub(super) fn network_flag_name(flag: u32) -> String {
         network_flag::MULTICAST => "multicast".to_owned(),
         network_flag::BROADCAST => "broadcast".to_owned(),
         network_flag::SHOW_ANY => "show_any".to_owned(),
+        network_flag::PING => "ping".to_owned(),
         network_flag::SHARED => "shared".to_owned(),
         other => format!("network flag {other:#x}"),
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! Policy + Networks --claims_of--> Claim list --plan (+ HostNetwork)--> Plan --put, take_away--> the kernel
 //! Network + HostNetwork + Route list --sources_of--> source by destination
+//! Networks + HostNetwork + Route list --plan_pings--> PingPlan --put_entries, take_entries--> the kernel
 //! ```
 //!
 //! What is put there carries a mark that the kernel keeps with the address ([`MARK`]), so no file has to remember it: a load that was
@@ -12,6 +13,7 @@
 mod change;
 mod claim;
 mod message;
+pub mod ping;
 mod plan;
 mod route;
 pub mod rtnetlink;
@@ -187,6 +189,26 @@ pub enum HostNetworkError {
         count: usize,
         /// How many there can be.
         most: usize,
+    },
+    /// There are more routes than a context's table for echo requests can have.
+    #[error(
+        "{context}: the machine has {count} routes of one family, and a context that may ping can have at most {most} of its own; take ping out"
+    )]
+    TooManyRoutes {
+        /// Whose.
+        context: crate::compile::ContextLabel,
+        /// How many there are.
+        count: usize,
+        /// How many there can be.
+        most: usize,
+    },
+    /// A rule or a route could not be added.
+    #[error("cannot add {entry}: {cause}")]
+    Entry {
+        /// Which.
+        entry: ping::Entry,
+        /// Why not.
+        cause: io::Error,
     },
     /// An address could not be added.
     #[error("{context}: cannot add {placement}: {cause}")]

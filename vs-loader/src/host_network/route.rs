@@ -11,7 +11,7 @@ use crate::netlink::message::not_understood;
 use crate::policy::Prefix;
 
 /// Bytes of `struct rtmsg`.
-const ROUTE_HEADER_SIZE: usize = 12;
+pub(super) const ROUTE_HEADER_SIZE: usize = 12;
 /// Bytes of `struct rtnexthop`.
 const NEXT_HOP_SIZE: usize = 8;
 
@@ -28,6 +28,10 @@ pub struct Route {
     pub source: Option<IpAddr>,
     /// Of several routes to one destination the one with the lowest counts.
     pub metric: u32,
+    /// Whether the gateway is on the interface whatever addresses that has.
+    pub is_on_link: bool,
+    /// Whether interface and gateway say all: it leads neither through another family nor into a tunnel.
+    pub is_plain: bool,
 }
 
 /// Where a route leads.
@@ -35,7 +39,15 @@ pub struct Route {
 struct Hop {
     link: Option<u32>,
     gateway: Option<IpAddr>,
+    is_on_link: bool,
+    is_odd: bool,
 }
+
+/// Attributes of hops that are more than an interface and a gateway (`include/uapi/linux/rtnetlink.h`).
+const VIA: u16 = 18;
+const ENCAPSULATION: u16 = 22;
+/// `RTNH_F_ONLINK`.
+const ON_LINK: u8 = 4;
 
 /// The route that a message is about; `None`: it is not one of those that [`Route`] is for.
 ///
@@ -56,7 +68,8 @@ pub(super) fn route(payload: &[u8]) -> io::Result<Option<Route>> {
     }
     let mut table = u32::from(header.table);
     let (mut destination, mut source, mut metric) = (any, None, 0);
-    let (mut direct, mut first) = (Hop::default(), None);
+    let is_on_link = header.flags.contains(RouteFlags::Onlink);
+    let (mut direct, mut first) = (Hop { is_on_link, ..Hop::default() }, None);
     for attribute in NlasIterator::new(payload.get(ROUTE_HEADER_SIZE..).unwrap_or_default()) {
         let attribute = attribute.map_err(not_understood)?;
         let value = attribute.value();
@@ -67,45 +80,50 @@ pub(super) fn route(payload: &[u8]) -> io::Result<Option<Route>> {
             libc::RTA_PRIORITY => metric = number(value)?,
             libc::RTA_OIF => direct.link = Some(number(value)?),
             libc::RTA_GATEWAY => direct.gateway = Some(address(value)?),
+            VIA | ENCAPSULATION => direct.is_odd = true,
             libc::RTA_MULTIPATH => first = Some(first_hop(value)?),
             _ => {}
         }
     }
-    let Hop { link: Some(link), gateway } = first.unwrap_or(direct) else { return Ok(None) };
+    let Hop { link: Some(link), gateway, is_on_link, is_odd } = first.unwrap_or(direct) else {
+        return Ok(None);
+    };
     if table != u32::from(RouteHeader::RT_TABLE_MAIN) {
         return Ok(None);
     }
     let destination = Prefix::around(destination, header.destination_prefix_length);
-    Ok(Some(Route { destination, link, gateway, source, metric }))
+    Ok(Some(Route { destination, link, gateway, source, metric, is_on_link, is_plain: !is_odd }))
 }
 
 /// The first hop of several: a `struct rtnexthop` with its attributes.
 fn first_hop(hops: &[u8]) -> io::Result<Hop> {
-    let (length, link) = match hops {
-        [l0, l1, _, _, i0, i1, i2, i3, ..] => {
-            (u16::from_ne_bytes([*l0, *l1]), u32::from_ne_bytes([*i0, *i1, *i2, *i3]))
+    let (length, flags, link) = match hops {
+        [l0, l1, flags, _, i0, i1, i2, i3, ..] => {
+            (u16::from_ne_bytes([*l0, *l1]), *flags, u32::from_ne_bytes([*i0, *i1, *i2, *i3]))
         }
         _ => return Err(not_understood("a route's hop is cut off")),
     };
     let attributes = hops
         .get(NEXT_HOP_SIZE..usize::from(length))
         .ok_or_else(|| not_understood("a route's hop is longer than all of them"))?;
-    let mut gateway = None;
+    let (mut gateway, mut is_odd) = (None, false);
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute.map_err(not_understood)?;
-        if attribute.kind() == libc::RTA_GATEWAY {
-            gateway = Some(address(attribute.value())?);
+        match attribute.kind() {
+            libc::RTA_GATEWAY => gateway = Some(address(attribute.value())?),
+            VIA | ENCAPSULATION => is_odd = true,
+            _ => {}
         }
     }
-    Ok(Hop { link: Some(link), gateway })
+    Ok(Hop { link: Some(link), gateway, is_on_link: flags & ON_LINK != 0, is_odd })
 }
 
-fn number(value: &[u8]) -> io::Result<u32> {
+pub(super) fn number(value: &[u8]) -> io::Result<u32> {
     let bytes = value.try_into().map_err(not_understood)?;
     Ok(u32::from_ne_bytes(bytes))
 }
 
-fn address(value: &[u8]) -> io::Result<IpAddr> {
+pub(super) fn address(value: &[u8]) -> io::Result<IpAddr> {
     if let Ok(bytes) = <[u8; 4]>::try_from(value) {
         return Ok(IpAddr::from(bytes));
     }

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::message;
+use super::ping::{self, Entry, Routing, Rule, TableRoute};
 use super::{HostNetwork, HostNetworkError, Interfaces, Placement, Route, route};
 use crate::netlink::{ATTEMPTS, Netlink, Protocol};
 
@@ -62,5 +63,29 @@ impl Interfaces for Rtnetlink {
 
     fn remove(&mut self, placement: &Placement) -> io::Result<()> {
         self.kernel.order(|sequence| message::remove(placement, sequence))
+    }
+}
+
+impl Routing for Rtnetlink {
+    fn marked_rules(&mut self) -> Result<Vec<Rule>, HostNetworkError> {
+        self.whole_list("rules", ping::message::list_rules, |kind, payload| match kind {
+            ping::message::NEW_RULE => ping::message::rule(payload),
+            _ => Ok(None),
+        })
+    }
+
+    fn marked_routes(&mut self) -> Result<Vec<TableRoute>, HostNetworkError> {
+        self.whole_list("routes", message::list_routes, |kind, payload| match kind {
+            message::NEW_ROUTE => ping::message::route(payload),
+            _ => Ok(None),
+        })
+    }
+
+    fn add_entry(&mut self, entry: &Entry) -> io::Result<()> {
+        self.kernel.order(|sequence| ping::message::add(entry, sequence))
+    }
+
+    fn remove_entry(&mut self, entry: &Entry) -> io::Result<()> {
+        self.kernel.order(|sequence| ping::message::remove(entry, sequence))
     }
 }

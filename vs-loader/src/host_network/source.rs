@@ -67,7 +67,7 @@ pub fn sources_of(
 }
 
 /// Of the routes to one destination the one that the kernel takes.
-fn decisive<'r>(host: &HostNetwork, routes: &'r [Route]) -> impl Iterator<Item = &'r Route> {
+pub(super) fn decisive<'r>(host: &HostNetwork, routes: &'r [Route]) -> impl Iterator<Item = &'r Route> {
     let mut decisive: BTreeMap<Prefix, &Route> = BTreeMap::new();
     for route in routes {
         let is_loopback = host.link(route.link).is_some_and(|link| link.is_loopback);

@@ -25,6 +25,9 @@ const NETWORK_NAMESPACE: &str = "/proc/self/ns/net";
 pub(super) fn load(program: &mut Program, hook: Hook, types: &Btf) -> Result<(), ProgramError> {
     match program {
         Program::Lsm(program) => program.load(hook.name(), types),
+        Program::LsmCgroup(program) => {
+            program.load(hook.lsm_name().ok_or(ProgramError::UnexpectedProgramType)?, types)
+        }
         Program::CgroupSockAddr(program) => program.load(),
         Program::SockOps(program) => program.load(),
         Program::SkLookup(program) => program.load(),
@@ -39,6 +42,10 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
     match program {
         Program::Lsm(program) => {
             let link = program.attach()?;
+            Ok(program.take_link(link)?.into())
+        }
+        Program::LsmCgroup(program) => {
+            let link = program.attach(control_group_root()?)?;
             Ok(program.take_link(link)?.into())
         }
         Program::CgroupSockAddr(program) => {
@@ -75,6 +82,10 @@ pub(super) fn is_at(hook: Hook, link: &bpf_link_info, attached_to: u32, types: &
     let is_of = |kind: bpf_link_type| link.type_ == kind as u32;
     match hook.info().kind {
         ProgramKind::Lsm => types.function_id(&attach_function(hook)) == Some(attached_to),
+        ProgramKind::ControlGroupLsm(_) => {
+            is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP)
+                && cgroup_attach_type(link) == Some(bpf_attach_type::BPF_LSM_CGROUP as u32)
+        }
         ProgramKind::SocketAddress(number) => {
             is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP) && cgroup_attach_type(link) == Some(number)
         }

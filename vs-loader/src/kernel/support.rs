@@ -105,9 +105,9 @@ impl Support {
     pub fn missing_hooks(&self, hooks: &[Hook]) -> Vec<Hook> {
         // Those that are no hook of the LSM are older than the BPF LSM.
         let has = |hook: &Hook| {
-            self.types
-                .as_ref()
-                .is_ok_and(|types| !hook.is_lsm() || types.function_id(&attach_function(*hook)).is_some())
+            self.types.as_ref().is_ok_and(|types| {
+                hook.lsm_name().is_none() || types.function_id(&attach_function(*hook)).is_some()
+            })
         };
         hooks.iter().copied().filter(|hook| !has(hook)).collect()
     }
@@ -151,7 +151,7 @@ impl Support {
 
 /// The function that a program for a hook of the LSM is attached to.
 pub(super) fn attach_function(hook: Hook) -> String {
-    format!("bpf_lsm_{}", hook.name())
+    format!("bpf_lsm_{}", hook.lsm_name().unwrap_or(hook.name()))
 }
 
 /// The same answer of the kernel's once more.

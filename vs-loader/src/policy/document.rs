@@ -118,6 +118,8 @@ pub struct NetworkKeys {
     pub broadcast: Field<bool>,
     /// `show_any`.
     pub show_any: Field<bool>,
+    /// `ping`.
+    pub ping: Field<bool>,
     /// `assign`.
     pub assign: Field<String>,
     /// `shared`.
@@ -166,6 +168,7 @@ impl TableName {
                 "multicast",
                 "broadcast",
                 "show_any",
+                "ping",
                 "assign",
                 "shared",
                 "bind_allow",

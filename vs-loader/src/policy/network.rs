@@ -42,6 +42,7 @@ pub struct NetworkPolicy {
     pub(super) multicast: Rule<bool>,
     pub(super) broadcast: Rule<bool>,
     pub(super) show_any: Rule<bool>,
+    pub(super) ping: Rule<bool>,
     pub(super) assign: Option<Located<String>>,
     pub(super) shared: Rule<bool>,
     pub(super) bind_ports: PortPolicy,
@@ -82,6 +83,11 @@ impl NetworkPolicy {
     /// Whether it may join groups and send to them.
     pub const fn multicast(&self) -> &Rule<bool> {
         &self.multicast
+    }
+
+    /// Whether it may send echo requests.
+    pub const fn ping(&self) -> &Rule<bool> {
+        &self.ping
     }
 
     /// Whether it may send to all of a network at once.

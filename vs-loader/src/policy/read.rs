@@ -139,6 +139,7 @@ impl Reader<'_> {
             multicast: self.boolean(table, keys, "multicast"),
             broadcast: self.boolean(table, keys, "broadcast"),
             show_any: self.boolean(table, keys, "show_any"),
+            ping: self.boolean(table, keys, "ping"),
             assign: self.text(table, keys, "assign"),
             shared: self.boolean(table, keys, "shared"),
             bind_allow: self.texts(table, keys, ("bind_allow", "each of bind_allow"), expected::LIST),

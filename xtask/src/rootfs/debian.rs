@@ -16,7 +16,7 @@ use crate::vm::image::Image;
 
 /// What is in it beside Debian's required packages. `usr-is-merged` keeps the one out that would merge, which needs Perl;
 /// `gdb-minimal` is a gdb without an interpreter in it, a third of the size.
-const PACKAGES: [&str; 19] = [
+const PACKAGES: [&str; 20] = [
     "usr-is-merged",
     "procps",
     "psmisc",
@@ -36,6 +36,7 @@ const PACKAGES: [&str; 19] = [
     "unbound",
     "socat",
     "iperf3",
+    "iputils-ping",
 ];
 
 /// What nobody reads in a test machine, and what would be half of it. `PostgreSQL` runs without its compiler (LLVM and what that needs),

@@ -28,6 +28,9 @@ const MEMORY_MIB: u32 = 2048;
 /// Held while something is built or fetched: machines run side by side, and what they need is got by one of them.
 static PREPARING: Mutex<()> = Mutex::new(());
 
+/// The module for another machine, which sees where packets come from.
+const VETH: &str = "veth";
+
 /// Security modules without `bpf`: programs load and attach there, and nothing they say counts.
 const WITHOUT_BPF_LSM: &str = "lsm=landlock,yama,apparmor";
 
@@ -107,6 +110,9 @@ fn run(
         let tools = build::everything(workspace)?;
         Machine::new(Kernels::new(&workspace::cache()?).get(kernel)?, tools).with_socket_lists()
     };
+    if machine.kernel.has_modules() {
+        machine.modules.push(VETH.to_owned());
+    }
     machine.memory_mib = MEMORY_MIB;
     machine.timeout = TIMEOUT;
     adapt(&mut machine);

@@ -10,6 +10,7 @@ use crate::policy::ContextPolicy;
 
 /// What a context has and may use.
 #[derive(Serialize, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the policy")]
 pub(super) struct NetworkAnswer {
     /// Addresses and prefixes, in the order of the policy.
     addresses: Vec<String>,
@@ -19,6 +20,7 @@ pub(super) struct NetworkAnswer {
     multicast: bool,
     broadcast: bool,
     show_any: bool,
+    ping: bool,
     /// The interface that gets addresses that the machine lacks.
     assign: Option<String>,
     /// Where `addresses` is.
@@ -40,6 +42,7 @@ impl NetworkAnswer {
             multicast: network.rules.has(network_flag::MULTICAST),
             broadcast: network.rules.has(network_flag::BROADCAST),
             show_any: network.rules.has(network_flag::SHOW_ANY),
+            ping: network.rules.has(network_flag::PING),
             addresses_defined_at: PlaceAnswer::of(policy.place()),
             assign: policy.assign().map(|(interface, _)| interface.to_owned()),
             line: line(&network.to_string(), policy.assign().map(|(interface, _)| interface)),

@@ -117,7 +117,9 @@ fn rule_text(line: &RuleLine) -> String {
 fn groups(policy: &Policy, entries: &MapEntries) -> Vec<Group> {
     let attached = entries.needed_hooks();
     let mut groups: Vec<Group> = Vec::new();
-    for need in [Need::Always, Need::HostTreeOrNetwork, Need::HostTree, Need::HostProc, Need::Network] {
+    for need in
+        [Need::Always, Need::HostTreeOrNetwork, Need::HostTree, Need::HostProc, Need::Network, Need::Ping]
+    {
         let hooks: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
         let is_attached = hooks.iter().all(|hook| attached.contains(hook));
         let title = match cause(policy, entries, need) {

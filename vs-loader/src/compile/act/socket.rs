@@ -1,5 +1,6 @@
 //! Kinds of sockets.
 
+use vs_common::network::is_ping;
 use vs_common::network::number::{
     AF_INET, AF_NETLINK, AF_UNIX, ICMP, NETLINK_ROUTE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, TCP, UDP, UDPLITE,
 };
@@ -20,6 +21,11 @@ impl SocketKind {
     /// Whether it is of this address family.
     pub const fn is_of(&self, family: u32) -> bool {
         self.family == family
+    }
+
+    /// Whether it is for echo requests.
+    pub const fn is_ping(&self) -> bool {
+        self.kind == SOCK_DGRAM && is_ping(self.family, self.protocol)
     }
 
     /// The kind with this name.

@@ -5,7 +5,7 @@ use vs_common::network::{AddressKind, network_flag, number};
 use vs_common::verdict::{Errno, Reason, Verdict};
 
 use super::{Effect, Explanation, Party, RuleLine};
-use crate::compile::act::{Act, Asked, How, Operand, Outcome};
+use crate::compile::act::{Act, Asked, How, Operand, Outcome, SocketKind};
 use crate::compile::network::{Prefix, to_address};
 use crate::policy::{NetworkPolicy, Place, Rule};
 
@@ -59,6 +59,9 @@ pub(super) fn rule_lines(explanation: &Explanation, policy: &NetworkPolicy) -> V
     }
     let Some(asked) = explanation.address else {
         let is_family_free = explanation.socket.is_some_and(|socket| socket.is_of(number::AF_UNIX));
+        if explanation.socket.is_some_and(SocketKind::is_ping) {
+            return vec![grant(network_flag::PING, policy)];
+        }
         let granted = act.grant().map(|flag| grant(flag, policy));
         return granted.or_else(|| (!is_family_free).then(|| addresses(policy))).into_iter().collect();
     };
@@ -137,6 +140,7 @@ fn loopback(policy: &NetworkPolicy) -> RuleLine {
 fn grant(flag: u32, policy: &NetworkPolicy) -> RuleLine {
     let (part, rule) = match flag {
         network_flag::MULTICAST => ("multicast", policy.multicast()),
+        network_flag::PING => ("ping", policy.ping()),
         _ => ("broadcast", policy.broadcast()),
     };
     line(part, format!("{part} = {}", rule.value()), rule.place())

@@ -68,6 +68,11 @@ pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLi
         (Need::HostTree | Need::HostProc, None) => {
             line("[spectator]".into(), Some(policy.spectator()?.place()))
         }
+        (Need::Ping, context) => {
+            let context = context?;
+            let text = format!("[context.{}] ping = true", context.name());
+            line(text, context.network().and_then(|network| network.ping().place()))
+        }
         (Need::Network, context) => {
             let context = context?;
             let text = format!("[context.{}] addresses", context.name());

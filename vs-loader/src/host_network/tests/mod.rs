@@ -9,6 +9,7 @@ use crate::policy::{self, PolicySource};
 
 mod change;
 mod message;
+mod ping;
 mod plan;
 mod route;
 mod source;

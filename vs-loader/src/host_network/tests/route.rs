@@ -47,6 +47,8 @@ fn a_default_route_by_a_gateway() {
         gateway: Some("192.0.2.254".parse().unwrap()),
         source: Some("192.0.2.1".parse().unwrap()),
         metric: 100,
+        is_on_link: false,
+        is_plain: true,
     };
     assert_eq!(route(&bytes).unwrap(), Some(expected));
 }
@@ -55,8 +57,15 @@ fn a_default_route_by_a_gateway() {
 fn an_ipv6_network_on_an_interface() {
     let network = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let bytes = with(rtmsg(10, 64, MAIN, UNICAST, 0), &[(1, &network), (6, &256_u32.to_ne_bytes()), ETH0]);
-    let expected =
-        Route { destination: prefix("2001:db8::", 64), link: 2, gateway: None, source: None, metric: 256 };
+    let expected = Route {
+        destination: prefix("2001:db8::", 64),
+        link: 2,
+        gateway: None,
+        source: None,
+        metric: 256,
+        is_on_link: false,
+        is_plain: true,
+    };
     assert_eq!(route(&bytes).unwrap(), Some(expected));
 }
 

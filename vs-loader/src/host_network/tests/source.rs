@@ -20,7 +20,7 @@ fn prefix(text: &str) -> Prefix {
 }
 
 /// `destination [via gateway] dev link [src source] [metric number]`, as `ip route` shows it.
-fn route(text: &str) -> Route {
+pub(super) fn route(text: &str) -> Route {
     let words: Vec<_> = text.split_whitespace().collect();
     let after = |word: &str| words.iter().position(|at| *at == word).map(|at| words[at + 1]);
     Route {
@@ -29,6 +29,8 @@ fn route(text: &str) -> Route {
         gateway: after("via").map(|address| address.parse().unwrap()),
         source: after("src").map(|address| address.parse().unwrap()),
         metric: after("metric").map_or(0, |metric| metric.parse().unwrap()),
+        is_on_link: words.contains(&"onlink"),
+        is_plain: true,
     }
 }
 

@@ -27,7 +27,8 @@ fn what_is_given_is_kept_with_its_place() {
     let network = network(concat!(
         "addresses = [\"2001:db8::/64\",\n \"192.0.2.10\"]\n",
         "primary = [\"2001:db8::10\", \"192.0.2.10\"]\n",
-        "loopback = \"shared\"\nmulticast = true\nbroadcast = true\nshow_any = true\nassign = \"br-lan.100\"\n",
+        "loopback = \"shared\"\nmulticast = true\nbroadcast = true\nshow_any = true\nping = true\n",
+        "assign = \"br-lan.100\"\n",
     ));
     let addresses: Vec<_> = network
         .addresses()
@@ -43,10 +44,12 @@ fn what_is_given_is_kept_with_its_place() {
     assert_eq!((primary4.value().to_string(), primary4.place().unwrap().column()), ("192.0.2.10".into(), 28));
     let loopback = network.loopback();
     assert_eq!((loopback.value(), loopback.place().unwrap().line()), (Loopback::Shared, 6));
-    for (line, grant) in (7..).zip([network.multicast(), network.broadcast(), network.show_any()]) {
+    for (line, grant) in
+        (7..).zip([network.multicast(), network.broadcast(), network.show_any(), network.ping()])
+    {
         assert_eq!((grant.value(), grant.place().unwrap().line()), (true, line));
     }
-    assert_eq!(network.assign().map(|(name, place)| (name, place.line())), Some(("br-lan.100", 10)));
+    assert_eq!(network.assign().map(|(name, place)| (name, place.line())), Some(("br-lan.100", 11)));
 }
 
 #[test]
@@ -56,7 +59,7 @@ fn what_is_left_out_is_the_default() {
     assert_eq!(network.addresses(), []);
     assert_eq!((network.primary4(), network.primary6()), (None, None));
     assert_eq!((network.loopback().value(), network.loopback().place()), (Loopback::Private, None));
-    for grant in [network.multicast(), network.broadcast(), network.show_any()] {
+    for grant in [network.multicast(), network.broadcast(), network.show_any(), network.ping()] {
         assert_eq!((grant.value(), grant.place()), (false, None));
     }
     assert_eq!(network.assign(), None);

@@ -231,6 +231,10 @@ pub(super) const WRONG: &[(&str, &str)] = &[
         "p:3:13: context \"web\": broadcast is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take broadcast out",
     ),
     (
+        "ping = true\n",
+        "p:3:8: context \"web\": ping is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take ping out",
+    ),
+    (
         "show_any = true\n",
         "p:3:12: context \"web\": show_any is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take show_any out",
     ),
