@@ -67,6 +67,7 @@ fn reasons_keep_their_numbers_and_names() {
         (22, "socket-option"),
         (23, "netlink"),
         (24, "socket-list"),
+        (25, "port"),
     ];
     assert_eq!(named[..expected.len()], expected, "append, never change");
     let sentences: BTreeSet<_> = known.iter().map(|reason| reason.sentence()).collect();
@@ -89,6 +90,7 @@ fn only_these_reasons_follow_the_mode() {
             "foreign-address",
             "foreign-source",
             "host-listener",
+            "port",
         ]
     );
 }
