@@ -217,7 +217,7 @@ mod tests {
         bad("vs-loader", &["netlink", "message"], "use netlink_sys::Socket;", "is pure");
         bad("vs-loader", &["host_network", "rtnetlink"], "use netlink_sys::Socket;", "has a socket");
         bad("vs-loader", &["host_network", "plan"], "use crate::netlink::Netlink;", "is pure");
-        bad("vs-loader", &["cli", "load"], "use netlink_packet_route::AddressFamily;", "speaks netlink");
+        bad("vs-loader", &["cli", "load"], "use netlink_packet_route::AddressFamily;", "speak netlink");
         bad("vs-loader", &["server", "build"], "use anyhow as failure;", "typed");
         bad("vs-loader", &["server"], "fn f() -> ::anyhow::Result<()> { anyhow::bail!(\"x\") }", "typed");
     }
