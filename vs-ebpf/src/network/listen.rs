@@ -9,7 +9,8 @@ use core::ptr;
 
 use aya_ebpf::bindings::{bpf_sk_lookup, bpf_sock};
 use aya_ebpf::helpers::generated::{
-    bpf_map_lookup_elem, bpf_sk_assign, bpf_sk_release, bpf_sk_storage_get, bpf_sock_hash_update,
+    bpf_get_netns_cookie, bpf_map_lookup_elem, bpf_sk_assign, bpf_sk_release, bpf_sk_storage_get,
+    bpf_sock_hash_update,
 };
 use aya_ebpf::macros::{sk_lookup, sock_ops};
 use aya_ebpf::programs::{SkLookupContext, SockOpsContext};
@@ -52,7 +53,7 @@ fn listen_event(ctx: SockOpsContext) -> u32 {
             ptr::read_volatile(&raw const (*ctx.ops).__bindgen_anon_2.sk),
         )
     };
-    if operation != LISTEN || sock.is_null() {
+    if operation != LISTEN || sock.is_null() || !is_in_first_namespace(&ctx) {
         return DONE;
     }
     // SAFETY: The socket is known to the verifier, and the map is a socket storage of `Tag`.
@@ -98,6 +99,14 @@ fn listen_event(ctx: SockOpsContext) -> u32 {
     DONE
 }
 
+/// Whether a socket is in the initial network namespace. Of another one it must not be found by connections here, and the kernel hands a socket
+/// out whatever namespace it is in (`net/core/filter.c:bpf_sk_lookup_assign`).
+#[inline(always)]
+fn is_in_first_namespace(ctx: &SockOpsContext) -> bool {
+    // SAFETY: The program's own context, or none, which asks for the initial namespace.
+    unsafe { bpf_get_netns_cookie(ctx.ops.cast()) == bpf_get_netns_cookie(ptr::null_mut()) }
+}
+
 #[inline(always)]
 fn remember(ctx: &SockOpsContext, key: &mut ListenerKey) -> bool {
     // SAFETY: The program's own context, and a live local of the map's key type.
@@ -113,7 +122,8 @@ fn remember(ctx: &SockOpsContext, key: &mut ListenerKey) -> bool {
 /// | a context's                   | yes            | -      | the kernel's search        |
 /// | a context's                   | no             | yes    | that one                   |
 /// | a context's, listed           | no             | no     | the kernel's search: a service of the host's on ANY has the port |
-/// | a context's own loopback      | no             | no     | nobody: refused; for datagrams the kernel's search |
+/// | a context's own loopback      | no             | no     | nobody: refused            |
+/// | a context's own loopback, datagrams | -        | -      | the kernel's search        |
 #[sk_lookup]
 fn socket_lookup(ctx: SkLookupContext) -> u32 {
     let lookup = ctx.lookup;
@@ -128,6 +138,10 @@ fn socket_lookup(ctx: SkLookupContext) -> u32 {
     let epoch = epoch();
     let address = destination(lookup, family);
     let Some((xid, is_loopback)) = owner(epoch, &address) else { return PASS };
+    // There `connect` and `sendmsg` have chosen a pair that a server's answer fits, whatever it is bound to (`loopback`).
+    if is_datagram && is_loopback {
+        return PASS;
+    }
     // SAFETY: As above.
     let port = unsafe { ptr::read_volatile(&raw const (*lookup).local_port) };
     let port = if family == number::AF_INET6 { port | LISTENER_V6 } else { port };
@@ -152,8 +166,7 @@ fn socket_lookup(ctx: SkLookupContext) -> u32 {
             }
         }
     }
-    // Who is bound to a loopback address for datagrams may not have been remembered yet.
-    if is_loopback && !is_datagram { DROP } else { PASS }
+    if is_loopback { DROP } else { PASS }
 }
 
 /// Where a connection is for.
