@@ -20,48 +20,9 @@ use std::net::{IpAddr, SocketAddr};
 use netlink_packet_sock_diag::inet::SocketId;
 use vs_common::context::Tag;
 
+pub use crate::policy::Protocol;
 pub use service::{CURE, Service, in_the_way, inodes};
 pub use stray::{Destroyed, Survivor, destroy_strays};
-
-/// What a socket speaks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// UDP-Lite, which kernels from 7.1 on no longer have.
-    UdpLite,
-}
-
-impl Protocol {
-    /// All that are asked for.
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::UdpLite];
-
-    /// Its name as `ss` has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::UdpLite => "udplite",
-        }
-    }
-
-    /// `IPPROTO_*`.
-    const fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::UdpLite => 136,
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A socket of IPv4 or IPv6.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,14 +8,14 @@ use std::str::FromStr;
 use super::model::Rule;
 use super::place::Place;
 
-/// A protocol that has ports and that a context may speak.
+/// A protocol that has ports and that a context may speak, by the name that `ss` has for it too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Protocol {
     /// TCP.
     Tcp,
     /// UDP.
     Udp,
-    /// UDP-Lite (RFC 3828), where the kernel still has it.
+    /// UDP-Lite (RFC 3828), which kernels from 7.1 on no longer have.
     UdpLite,
 }
 
@@ -44,6 +44,12 @@ impl Protocol {
     /// The protocol with this number.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.number() == number)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
