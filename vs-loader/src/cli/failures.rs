@@ -88,7 +88,6 @@ fn of_programs(error: &ProgramsError) -> u8 {
         ProgramsError::Refused(refusal) => of_refusal(refusal),
         ProgramsError::Pins(error) => of_pins(error),
         ProgramsError::Open(error) => of_open(error),
-        ProgramsError::Object(ObjectError::Btf(_)) => exit_code::NO_KERNEL_LAYOUT,
         ProgramsError::Object(ObjectError::Refused { .. } | ObjectError::Program { .. }) => {
             exit_code::NO_HOOK
         }

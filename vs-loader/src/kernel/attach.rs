@@ -143,9 +143,11 @@ impl KernelPrograms<'_> {
     }
 
     fn load_object(&mut self) -> Result<&mut Object, ProgramsError> {
-        let object = match self.object.take() {
-            Some(object) => object,
-            None => self.source()?.load(Some(&self.pins))?,
+        let object = if let Some(object) = self.object.take() {
+            object
+        } else {
+            let types = self.support.types.as_ref().map_err(LayoutError::clone)?;
+            self.source()?.load(types, Some(&self.pins))?
         };
         Ok(self.object.insert(object))
     }

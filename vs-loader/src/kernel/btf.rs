@@ -7,6 +7,9 @@
 
 use std::collections::HashMap;
 
+use aya::Btf;
+use aya_obj::btf::{BtfType, Func, FuncLinkage, Ptr};
+
 /// The bytes are no BTF that this reader understands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("malformed BTF at byte {at}: {what}")]
@@ -48,6 +51,8 @@ pub struct KernelTypes {
     strings: (usize, usize),
     /// Where each type begins, by id; id 0 is `void`.
     types: Vec<usize>,
+    /// Where each structure begins that has a name: one type in ten.
+    structures: Vec<usize>,
     /// Functions whose names begin with [`PREFIX`], by name: the ids of their types.
     functions: HashMap<Vec<u8>, u32>,
 }
@@ -108,7 +113,8 @@ impl KernelTypes {
         };
         let (begin, end) = within(types_at, types_len, "types end behind the end")?;
         let strings = within(strings_at, strings_len, "strings end behind the end")?;
-        let mut table = Self { strings, types: vec![0], functions: HashMap::new(), bytes };
+        let mut table =
+            Self { strings, types: vec![0], structures: Vec::new(), functions: HashMap::new(), bytes };
         table.index(begin, end)?;
         Ok(table)
     }
@@ -119,6 +125,9 @@ impl KernelTypes {
             let header = self.header_at(at)?;
             let id = u32::try_from(self.types.len()).map_err(|_| BtfError { at, what: "too many types" })?;
             self.types.push(at);
+            if header.kind == kind::STRUCT && header.name != 0 {
+                self.structures.push(at);
+            }
             if header.kind == kind::FUNC {
                 let name = self.string(header.name)?;
                 if name.starts_with(PREFIX) {
@@ -154,6 +163,32 @@ impl KernelTypes {
         let end =
             text.iter().position(|byte| *byte == 0).ok_or(BtfError { at, what: "string without an end" })?;
         Ok(&text[..end])
+    }
+
+    /// Whether this is a type's name. Most names differ early, and are not looked at to their end.
+    fn is_named(&self, header: Header, name: &str) -> Result<bool, BtfError> {
+        let at = self.strings.0.saturating_add(to_usize(header.name)?);
+        let text = self.bytes.get(at..self.strings.1).unwrap_or_default();
+        Ok(text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0)))
+    }
+
+    /// The functions `bpf_...` as aya wants them, each with its id; in the place of every other type is a pointer. With the kernel's own table
+    /// aya would search a hundred thousand functions by name for each program, after it has read all types.
+    pub fn functions_for_aya(&self) -> Btf {
+        let mut functions: Vec<(u32, &[u8])> =
+            self.functions.iter().map(|(name, id)| (*id, name.as_slice())).collect();
+        functions.sort_unstable();
+        let mut table = Btf::new();
+        let mut next = 1;
+        for (id, name) in functions {
+            for _ in next..id {
+                table.add_type(BtfType::Ptr(Ptr::new(0, 0)));
+            }
+            let name = table.add_string(&String::from_utf8_lossy(name));
+            table.add_type(BtfType::Func(Func::new(name, 0, FuncLinkage::Static)));
+            next = id + 1;
+        }
+        table
     }
 
     /// The id of the type of a function `bpf_...`, by which the kernel names what a program is attached to; `None`: the kernel has no
@@ -200,11 +235,10 @@ impl KernelTypes {
     }
 
     fn find(&self, structure: &str, member: &str) -> Result<Option<Member>, BtfError> {
-        for at in &self.types[1..] {
+        for at in &self.structures {
             let header = self.header_at(*at)?;
             // A name may be that of several structures: a driver's private `path` is no reason to miss the kernel's.
-            if header.kind == kind::STRUCT
-                && self.string(header.name)? == structure.as_bytes()
+            if self.is_named(header, structure)?
                 && let Some(member) = self.descend(header, member)?
             {
                 return Ok(Some(member));

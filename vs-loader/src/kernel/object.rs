@@ -12,6 +12,7 @@ use vs_common::kernel_layout::global;
 use vs_common::map_name;
 
 use super::attachment;
+use super::btf::KernelTypes;
 use super::layout::Layout;
 use super::pins::Pins;
 
@@ -21,9 +22,6 @@ pub static EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR")
 /// Why the object, or one of its programs, could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// The kernel's types, as aya reads them.
-    #[error("cannot read the kernel's type information: {0}")]
-    Btf(aya::BtfError),
     /// The object or its maps.
     #[error("cannot load the eBPF object: {}", chain(.0))]
     Object(aya::EbpfError),
@@ -121,8 +119,8 @@ impl Source<'_> {
     ///
     /// # Errors
     /// The object is not ours, or the kernel refused.
-    pub fn load(&self, pins: Option<&Pins>) -> Result<Object, ObjectError> {
-        let btf = Btf::from_sys_fs().map_err(ObjectError::Btf)?;
+    pub fn load(&self, types: &KernelTypes, pins: Option<&Pins>) -> Result<Object, ObjectError> {
+        let btf = types.functions_for_aya();
         let mut loader = EbpfLoader::new();
         // aya has no type for task storage; we only need its descriptor.
         loader.btf(Some(&btf)).allow_unsupported_maps();

@@ -8,6 +8,7 @@ use vs_common::hook::Hook;
 
 use super::attach::{ProgramsError, in_order};
 use super::canary;
+use super::layout::LayoutError;
 use super::object::{ObjectError, Source};
 use super::support::Support;
 use crate::maps::live::LiveStore;
@@ -33,7 +34,8 @@ pub struct Trial {
 pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
     let layout = support.require(&[])?.clone();
     let source = Source { bytes, layout, injected: 0 };
-    let mut object = source.load(None)?;
+    let types = support.types.as_ref().map_err(LayoutError::clone)?;
+    let mut object = source.load(types, None)?;
     let mut store = LiveStore::of_object(object.ebpf())?;
     let absent = missing(support);
     let mut refused: BTreeMap<Hook, ObjectError> = BTreeMap::new();

@@ -74,6 +74,29 @@ fn functions_are_found_by_name_and_their_arguments_counted() {
 }
 
 #[test]
+fn aya_finds_the_same_functions() {
+    let mut blob = Blob::new();
+    blob.int();
+    let first = blob.function("bpf_lsm_bpf", 3);
+    blob.function("vfs_open", 2);
+    let second = blob.function("bpf_iter_udp", 2);
+    let table = parse(&blob).functions_for_aya();
+    let found = |name| table.id_by_type_name_kind(name, aya_obj::btf::BtfKind::Func).ok();
+    assert_eq!(found("bpf_lsm_bpf"), Some(first));
+    assert_eq!(found("bpf_iter_udp"), Some(second));
+    assert_eq!(found("vfs_open"), None);
+}
+
+#[test]
+fn a_name_is_not_taken_for_one_that_it_begins() {
+    let mut blob = Blob::new();
+    let int = blob.int();
+    blob.structure("sock_common", &[("sk", int, 0)]);
+    blob.structure("sock", &[("pad", int, 0), ("sk", int, 64)]);
+    assert_eq!(parse(&blob).offset("sock", "sk"), Ok(Some(8)));
+}
+
+#[test]
 fn typedefs_that_form_a_loop_end() {
     let mut blob = Blob::new();
     let loops = blob.typedef("a", 2);
