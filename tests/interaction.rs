@@ -26,6 +26,9 @@ pub(crate) fn run_those(
         for actor in 0..world.inhabitants.len() {
             for target in 0..world.inhabitants.len() {
                 try_one(world, checks, &mut records, operation, actor, target)?;
+                if checks.are_decided() {
+                    return Ok(());
+                }
             }
         }
     }

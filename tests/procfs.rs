@@ -59,6 +59,9 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
                         errno_name(errno)
                     )
                 });
+                if checks.are_decided() {
+                    return Ok(());
+                }
                 if let Some(hook) = hook {
                     records.push(Expected {
                         actor: actor.party.xid(),

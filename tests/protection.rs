@@ -142,6 +142,9 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
     if only.is_none() || only == Some(Hook::PtraceTraceme) {
         traced_by_the_host(world, checks, &mut records)?;
     }
+    if checks.are_decided() {
+        return Ok(());
+    }
     for missing in world.audit.missing(&records)? {
         checks.check(false, || format!("no audit record: {missing:?}"));
     }
@@ -163,7 +166,7 @@ fn try_one(
     act: &Forbidden,
     only: Option<Hook>,
 ) -> Result<()> {
-    if only.is_some() && only != act.hook {
+    if (only.is_some() && only != act.hook) || checks.are_decided() {
         return Ok(());
     }
     let answer = world.order(name, &format!("do {}", act.deed))?;

@@ -46,6 +46,9 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
                 continue;
             }
             one(world, checks, &mut records, (actor, target), way)?;
+            if checks.are_decided() {
+                return Ok(());
+            }
         }
     }
     for missing in world.audit.missing(&records)? {

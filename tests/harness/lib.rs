@@ -10,6 +10,7 @@ pub mod compat;
 pub mod daemon;
 pub mod deed;
 pub mod desk;
+pub mod detached;
 pub mod finding;
 pub mod foreign;
 pub mod handover;

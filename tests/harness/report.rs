@@ -9,9 +9,21 @@ pub struct Checks {
     pub held: u32,
     /// What did not hold, in words.
     pub failures: Vec<String>,
+    /// Whether the first failure tells all there is to know.
+    is_hasty: bool,
 }
 
 impl Checks {
+    /// Checks of which one that does not hold is enough.
+    pub fn until_one_fails() -> Self {
+        Self { is_hasty: true, ..Self::default() }
+    }
+
+    /// Whether no further check can change anything: what waits for a record, or tries the next act, may stop.
+    pub fn are_decided(&self) -> bool {
+        self.is_hasty && !self.failures.is_empty()
+    }
+
     /// Notes one check; `what` is asked for only where it did not hold.
     pub fn check<W: Display>(&mut self, holds: bool, what: impl FnOnce() -> W) {
         if holds {
@@ -26,7 +38,7 @@ impl Checks {
     /// # Errors
     /// Those of the checks.
     pub fn during<E>(&mut self, when: &str, run: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
-        let mut inner = Self::default();
+        let mut inner = Self { is_hasty: self.is_hasty, ..Self::default() };
         let result = run(&mut inner);
         self.held += inner.held;
         self.failures.extend(inner.failures.into_iter().map(|failure| format!("{when}: {failure}")));

@@ -220,6 +220,10 @@ impl Desk {
                 self.keep(name, copy);
                 Ok(String::new())
             }
+            ["close-all"] => {
+                self.sockets.clear();
+                Ok(String::new())
+            }
             ["close", name] => self.sockets.remove(name).map(|_| String::new()).ok_or(libc::EBADF),
             _ => Err(libc::ENOEXEC),
         }
