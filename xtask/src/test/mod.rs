@@ -6,6 +6,7 @@ mod counts;
 mod guarantees;
 
 use std::io::{self, Write};
+use std::iter;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -45,31 +46,47 @@ pub(crate) type Say<'a> = &'a (dyn Fn(&str) + Sync);
 /// What a ring does.
 type Run<'a> = dyn Fn(&Workspace, Say<'_>) -> Result<Counts> + Sync + 'a;
 
+/// Beside what a ring may run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing: all others rest on it, or are not worth running if it fails.
+    Alone,
+    /// Those in machines: cargo makes one check of the sources wait for the other.
+    Sources,
+    /// Everything: it has a machine of its own.
+    Machine,
+}
+
 /// A group of tests with a name.
 struct Ring<'a> {
     name: String,
     /// Whether it takes anything beyond what builds this task itself.
     needs_setup: bool,
-    /// Whether it has a machine of its own, and may run beside others of the kind.
-    is_in_machine: bool,
+    /// Beside what it may run.
+    place: Place,
     run: Box<Run<'a>>,
 }
 
 impl<'a> Ring<'a> {
     fn new(name: impl Into<String>, run: impl Fn(&Workspace) -> Result<Counts> + Sync + 'a) -> Self {
         let run = move |workspace: &Workspace, _: Say<'_>| run(workspace);
-        Self { name: name.into(), needs_setup: true, is_in_machine: false, run: Box::new(run) }
+        Self { name: name.into(), needs_setup: true, place: Place::Sources, run: Box::new(run) }
     }
 
     fn in_machine(
         name: impl Into<String>,
         run: impl Fn(&Workspace, Say<'_>) -> Result<Counts> + Sync + 'a,
     ) -> Self {
-        Self { name: name.into(), needs_setup: true, is_in_machine: true, run: Box::new(run) }
+        Self { name: name.into(), needs_setup: true, place: Place::Machine, run: Box::new(run) }
     }
 
     fn without_setup(mut self) -> Self {
         self.needs_setup = false;
+        self
+    }
+
+    fn alone(mut self) -> Self {
+        self.place = Place::Alone;
         self
     }
 
@@ -105,21 +122,27 @@ struct Outcome {
     status: u8,
 }
 
-/// Machines at a time, at the most: each takes 2 GiB.
-const MACHINES: usize = 4;
+/// Rings at a time, at the most: a machine takes 2 GiB.
+const WORKERS: usize = 4;
 
-/// Runs rings, those in machines side by side: as many as there are processors, of which each machine takes one.
+/// Runs rings. Those in machines run side by side, as many as there are processors, of which each machine takes one; and what checks the
+/// sources, ring by ring, takes the place of one of them until it is done.
 fn run_all(workspace: &Workspace, rings: &[Ring<'_>]) -> Vec<Outcome> {
-    let (machines, others): (Vec<_>, Vec<_>) = rings.iter().partition(|ring| ring.is_in_machine);
-    let mut outcomes: Vec<Outcome> = others.iter().map(|ring| ring.report(workspace, true)).collect();
-    let is_alone = machines.len() == 1;
-    let waiting = Mutex::new(machines.iter());
+    let at = |place| rings.iter().filter(move |ring| ring.place == place);
+    let mut outcomes: Vec<Outcome> = at(Place::Alone).map(|ring| ring.report(workspace, true)).collect();
+    let (sources, machines): (Vec<_>, Vec<_>) = (at(Place::Sources).collect(), at(Place::Machine).collect());
+    let is_alone = sources.len() + machines.len() == 1;
+    let waiting = Mutex::new(machines.into_iter());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let worker = || std::iter::from_fn(next).map(|ring| ring.report(workspace, is_alone)).collect::<Vec<_>>();
-    let count =
-        thread::available_parallelism().map_or(1, NonZeroUsize::get).min(machines.len()).min(MACHINES);
+    let work = |first: Vec<_>| {
+        let rings = first.into_iter().chain(iter::from_fn(next));
+        rings.map(|ring| ring.report(workspace, is_alone)).collect::<Vec<_>>()
+    };
+    let work = &work;
+    let count = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS);
+    let firsts = iter::once(sources).chain(iter::repeat_n(Vec::new(), count - 1));
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
+        let workers: Vec<_> = firsts.map(|first| scope.spawn(move || work(first))).collect();
         for worker in workers {
             match worker.join() {
                 Ok(done) => outcomes.extend(done),
@@ -164,17 +187,19 @@ fn selected<'a>(workspace: &Workspace, options: &'a Options) -> Vec<Ring<'a>> {
     rings
 }
 
-/// Quick ones first.
+/// Quick ones first. The programs are built beside the checks, by whoever is the first to need them.
 fn rings_of_the_sources<'a>() -> Vec<Ring<'a>> {
     vec![
-        Ring::new("format", check::format).without_setup(),
-        Ring::new("layering", check::layering).without_setup(),
-        Ring::new("build", |workspace| build::everything(workspace).map(|_| Counts::ONE_PASSED)),
+        Ring::new("format", check::format).without_setup().alone(),
+        Ring::new("layering", check::layering).without_setup().alone(),
+        Ring::new("eBPF object", |workspace| build::object::build(workspace).map(|_| Counts::ONE_PASSED))
+            .alone(),
         Ring::new("lints", check::lints),
         Ring::new("lints of the eBPF side", check::ebpf_lints),
         Ring::new("documentation", check::documentation),
         Ring::new("unit and golden tests", check::unit),
         Ring::new("reproducible object", check::reproducible_object),
+        Ring::new("build", |workspace| build::everything(workspace).map(|_| Counts::ONE_PASSED)),
     ]
 }
 
