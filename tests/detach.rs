@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result};
 use vs_common::hook::{Hook, Need};
 use vs_tests::desk::WaitingRoom;
 use vs_tests::detached::Detached;
+use vs_tests::hooks;
 use vs_tests::report::Checks;
 use vs_tests::status::Status;
 use vs_tests::world::World;
 
 use crate::protection::links_of_epoch;
-use crate::{capabilities, interaction, lifecycle, network, procfs, protection, sigio};
+use crate::{capabilities, files, interaction, lifecycle, network, procfs, protection, sigio};
 
 /// How often what rests on a hook is tried before its program is taken to be useless.
 const ATTEMPTS: u32 = 4;
@@ -57,6 +58,15 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::InodeSymlink
         | Hook::InodeLink
         | Hook::InodeSetattr => protection::run(world, &mut checks, only),
+        Hook::InodeCreate
+        | Hook::InodeMknod
+        | Hook::InodeSetxattr
+        | Hook::InodeRemovexattr
+        | Hook::InodeSetAcl
+        | Hook::InodeRemoveAcl
+        | Hook::InodeFileSetattr
+        | Hook::FileRequest
+        | Hook::FileRequestCompat => files::run(world, &mut checks, only),
         hook if matches!(hook.info().need, Need::Network | Need::Ping) => {
             network::run(world, &mut checks, only)
         }
@@ -89,7 +99,8 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
     // Records of what is no longer denied do not come.
     let patience = std::mem::replace(&mut world.audit.patience, std::time::Duration::from_millis(500));
     let room = WaitingRoom::open();
-    for hook in Hook::ALL.iter().copied() {
+    let hooks = hooks::all_here()?;
+    for hook in hooks.iter().copied() {
         let detached = Detached::unpin(hook, pin(hook)?)?;
         // The kernel detaches behind the back of who unpins (`kernel/bpf/inode.c:bpf_any_put` leaves a link to a worker).
         let mut held = 0;
@@ -110,13 +121,13 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -
     world.audit.patience = patience;
     drop(room);
     let status = Status::ask()?;
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks.iter().copied() {
         let state = &status.hook(hook)["state"];
         checks.check(state == "attached", || format!("{} is attached again: {state}", hook.name()));
     }
-    Hook::ALL.iter().copied().try_for_each(detach)?;
+    hooks.iter().copied().try_for_each(detach)?;
     world.restart().context("load with every program detached")?;
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks.iter().copied() {
         let is_there = fs::exists(pin(hook)?)?;
         checks.check(is_there, || format!("a load has not attached {} again", hook.name()));
     }

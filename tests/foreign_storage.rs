@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use vs_common::hook::Hook;
 use vs_tests::foreign::ForeignTool;
+use vs_tests::hooks;
 use vs_tests::report::{Checks, errno_name};
 use vs_tests::status::Status;
 use vs_tests::world::{World, vs_ok};
@@ -86,7 +87,7 @@ fn undisturbed(world: &mut World, checks: &mut Checks, tools: &[ForeignTool]) ->
     }
     let after = Status::ask()?;
     checks.equal("the status beside another tool", &after.alarms(), &Vec::new());
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks::all_here()? {
         let grown = after.count(hook, "failures") - before.count(hook, "failures");
         checks.check(grown == 0, || format!("{} counts {grown} failures", hook.name()));
     }

@@ -12,6 +12,7 @@ use vs_common::kernel_layout::inject;
 use vs_loader::maps::live::LiveStore;
 use vs_tests::actor::Actor;
 use vs_tests::desk::Desk;
+use vs_tests::hooks;
 use vs_tests::report::{Checks, errno_name};
 use vs_tests::status::Status;
 use vs_tests::world::{POLICY, World, actor_command, vs, vs_ok, wait_for_detached};
@@ -430,7 +431,7 @@ fn whole_again(world: &mut World, checks: &mut Checks) -> Result<()> {
     procfs::run(world, checks, Some(Hook::TaskToInode))?;
     sigio::run(world, checks, Some(Hook::FileFcntl))?;
     let after = Status::ask()?;
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks::all_here()? {
         let grown = after.count(hook, "failures") - before.count(hook, "failures");
         checks.check(grown == 0, || format!("{} counts {grown} failures that nobody acted out", hook.name()));
     }

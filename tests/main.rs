@@ -11,6 +11,7 @@ mod capabilities;
 mod detach;
 mod entry;
 mod exit_codes;
+mod files;
 mod foreign_storage;
 mod injection;
 mod interaction;
@@ -58,6 +59,7 @@ const TESTS: &[Test] = &[
     Test::new("procfs", procfs::run),
     Test::new("sigio", sigio::run),
     Test::new("network", network::run),
+    Test::new("files", files::run),
     Test::new("protection", protection::run),
     Test::new("capabilities", capabilities::run),
     Test::new("lifecycle", lifecycle::run),

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use vs_common::hook::Hook;
 use vs_tests::desk::Desk;
+use vs_tests::hooks;
 use vs_tests::report::Checks;
 use vs_tests::status::Status;
 use vs_tests::world::{POLICY, World, vs};
@@ -77,7 +78,7 @@ fn healthy(world: &mut World, checks: &mut Checks) -> Result<()> {
     let before = Status::ask()?;
     checks.equal("vs status", &before.code, &Some(0));
     checks.equal("alarms", &before.alarms(), &Vec::new());
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks::all_here()? {
         let row = before.hook(hook);
         checks.equal(hook.name(), &row["state"], &"attached".into());
         checks.equal(hook.name(), &row["needed"], &true.into());
@@ -93,7 +94,7 @@ fn healthy(world: &mut World, checks: &mut Checks) -> Result<()> {
     let grown = after.count(Hook::TaskKill, "denials") - before.count(Hook::TaskKill, "denials");
     checks.equal("denials counted of one denial", &grown, &1);
     let counted = Status::ask_with(&["--calls", "1"])?;
-    for hook in Hook::ALL.iter().copied() {
+    for hook in hooks::all_here()? {
         checks.check(counted.hook(hook)["calls"].is_u64(), || {
             format!("{}: calls are not counted", hook.name())
         });
@@ -102,7 +103,7 @@ fn healthy(world: &mut World, checks: &mut Checks) -> Result<()> {
     checks.check(counted.count(Hook::Bpf, "calls") > 0, || "no call of bpf is counted");
     let text = vs(&["status"])?;
     let said = String::from_utf8_lossy(&text.stdout).into_owned();
-    let all = format!("{0} of {0} needed programs attached", Hook::COUNT);
+    let all = format!("{0} of {0} needed programs attached", hooks::all_here()?.len());
     checks.check(said.contains(&all) && !said.contains("ALARM"), || format!("vs status says: {said}"));
     let doctor = vs(&["doctor"])?;
     let said = String::from_utf8_lossy(&doctor.stdout).into_owned();

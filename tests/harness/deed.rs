@@ -90,7 +90,7 @@ pub fn run(words: &[&str]) -> Option<i32> {
             Err(error) => error.raw_os_error().unwrap_or(255),
         },
         ["set-owner", how, pid, signal] => set_owner(how, number(pid), number(signal)),
-        _ => return None,
+        _ => return crate::file_deed::run(words),
     })
 }
 

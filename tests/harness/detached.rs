@@ -77,7 +77,7 @@ impl Detached {
     /// The kernel refuses.
     pub fn attach(self) -> Result<()> {
         let (attach_type, target) = match self.hook.info().kind {
-            ProgramKind::Lsm => (BPF_LSM_MAC, None),
+            ProgramKind::Lsm | ProgramKind::LsmOf(_) => (BPF_LSM_MAC, None),
             ProgramKind::ControlGroupLsm(_) => (BPF_LSM_CGROUP, Some(CONTROL_GROUPS)),
             ProgramKind::SocketAddress(number) => (number, Some(CONTROL_GROUPS)),
             ProgramKind::SocketEvents => (BPF_CGROUP_SOCK_OPS, Some(CONTROL_GROUPS)),

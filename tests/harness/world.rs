@@ -87,8 +87,8 @@ pub fn policy(mode: &str) -> String {
     text
 }
 
-/// Contexts with addresses, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 7] = [
+/// Contexts with addresses or directories, which nobody lives in for long: name, xid, and what policy says of them.
+pub const NEIGHBOURS: [(&str, u32, &str); 12] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
@@ -100,7 +100,31 @@ pub const NEIGHBOURS: [(&str, u32, &str); 7] = [
         207,
         "addresses = [\"192.0.2.70\", \"192.0.2.71\", \"2001:db8::70\", \"2001:db8::71\"]\nping = true",
     ),
+    ("files-a", 221, "proc = \"plain\"\ndirectories = [\"/srv/vs/a\"]"),
+    ("files-b", 222, "proc = \"plain\"\ndirectories = [\"/srv/vs/b\", \"/srv/vs/a/inner\"]"),
+    ("files-none", 223, "directories = []"),
+    ("files-hidepid", 224, "proc = \"hidepid\"\ndirectories = [\"/srv/vs/h\"]"),
+    ("files-shared", 225, "proc = \"plain\"\ndirectories = [\"/srv/vs/w\"]\nshared_write = true"),
 ];
+
+/// Where the directories of contexts lie: a file system in memory of its own.
+pub const FILES: &str = "/srv/vs";
+/// The directories on it: nobody's, those of contexts, and one that a policy may keep for the host.
+const DIRECTORIES: [&str; 7] = ["shared", "a", "a/inner", "b", "h", "w", "secret"];
+
+/// Makes the directories that contexts have, once.
+///
+/// # Errors
+/// The kernel refused.
+pub fn give_directories() -> Result<()> {
+    fs::create_dir_all(FILES)?;
+    rustix::mount::mount("tmpfs", FILES, "tmpfs", rustix::mount::MountFlags::empty(), None)
+        .context("mount a tmpfs")?;
+    for directory in DIRECTORIES {
+        fs::create_dir(Path::new(FILES).join(directory))?;
+    }
+    Ok(())
+}
 
 /// The machine's addresses: its own, and those of the contexts.
 const ADDRESSES: [&str; 15] = [
@@ -207,6 +231,7 @@ impl World {
         // Process numbers of the host that no PID namespace of the suite comes near: a number that means nothing there is then ESRCH.
         fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
         give_addresses()?;
+        give_directories()?;
         // Whether a process may ping is for policy to say.
         fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;
         let peer = Peer::make();

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use vs_tests::report::Checks;
-use vs_tests::world::{INHABITANTS, POLICY, Proc, give_addresses, policy, vs_ok};
+use vs_tests::world::{INHABITANTS, POLICY, Proc, give_addresses, give_directories, policy, vs_ok};
 
 pub(crate) use self::sleeper::Sleepers;
 
@@ -46,6 +46,7 @@ pub(crate) fn begin() -> Result<Sleepers> {
     // Numbers of the host's that no PID namespace comes near.
     std::fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
     give_addresses()?;
+    give_directories()?;
     std::fs::write(POLICY, policy("enforce"))?;
     vs_ok(&["load", POLICY])?;
     // As its service would, for as long as the machine runs.

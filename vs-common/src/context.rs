@@ -35,6 +35,8 @@ pub mod lifecycle {
     /// The context confines addresses only (`confine = "network"`): beyond them the process is the host's, and whoever touches it touches
     /// the host. Set for ever at entry.
     pub const NETWORK_ONLY: u32 = 1 << 4;
+    /// Policy gives the context directories: it changes files nowhere else. Set for ever at entry.
+    pub const FILES: u32 = 1 << 5;
     /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
     pub const PROCESS: u32 = 1 << 8;
     /// On a socket: it was bound to ANY, and stands for every address of its context.
@@ -64,6 +66,12 @@ impl Tag {
     #[inline(always)]
     pub const fn has_network(&self) -> bool {
         self.lifecycle & lifecycle::NETWORK != 0
+    }
+
+    /// Whether it changes files in its context's directories only.
+    #[inline(always)]
+    pub const fn has_files(&self) -> bool {
+        self.lifecycle & lifecycle::FILES != 0
     }
 
     /// Whether nothing but its addresses is its context's.

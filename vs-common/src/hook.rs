@@ -13,8 +13,10 @@ pub enum Need {
     Network,
     /// While a context may ping from addresses of its own.
     Ping,
-    /// For either of [`Need::HostTree`] and [`Need::Network`].
-    HostTreeOrNetwork,
+    /// While a context lives in the host's mount tree, has addresses of its own, or policy gives some directory to somebody.
+    HostTreeNetworkOrFiles,
+    /// While a context lives in the host's mount tree, or policy gives some directory to somebody.
+    HostTreeOrFiles,
 }
 
 /// What kind of program it is: how the loader attaches it.
@@ -22,6 +24,8 @@ pub enum Need {
 pub enum ProgramKind {
     /// To the LSM hook of its name.
     Lsm,
+    /// To this LSM hook, which another program of ours is attached to as well, with another job.
+    LsmOf(&'static str),
     /// To an LSM hook by the root of the cgroup-2 hierarchy (`BPF_LSM_CGROUP`), where a program may set options of the socket.
     ControlGroupLsm(&'static str),
     /// To socket addresses, at the root of the cgroup-2 hierarchy (`BPF_PROG_TYPE_CGROUP_SOCK_ADDR`), by the kernel's number
@@ -141,21 +145,21 @@ hooks! {
     /// `__request_module`.
     KernelModuleRequest "kernel_module_request" Always Protection "kernel modules";
     /// `do_dentry_open`.
-    FileOpen "file_open" HostTreeOrNetwork Protection "files of /proc/PID, control file systems and devices in the host's mount tree";
+    FileOpen "file_open" HostTreeNetworkOrFiles Protection "files of /proc/PID, control file systems and devices in the host's mount tree";
     /// `vfs_unlink`.
-    InodeUnlink "inode_unlink" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeUnlink "inode_unlink" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `vfs_rmdir`.
-    InodeRmdir "inode_rmdir" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeRmdir "inode_rmdir" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `vfs_rename`.
-    InodeRename "inode_rename" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeRename "inode_rename" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `vfs_mkdir`.
-    InodeMkdir "inode_mkdir" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeMkdir "inode_mkdir" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `vfs_symlink`.
-    InodeSymlink "inode_symlink" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeSymlink "inode_symlink" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `vfs_link`.
-    InodeLink "inode_link" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeLink "inode_link" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `notify_change`.
-    InodeSetattr "inode_setattr" HostTree Protection "the pins of the enforcement and control file systems";
+    InodeSetattr "inode_setattr" HostTreeOrFiles Protection "the pins of the enforcement and control file systems";
     /// `proc_pid_make_inode` and its revalidation: the process's tag is copied to its `/proc/PID` inode.
     TaskToInode "task_to_inode" HostTree Lifecycle "the visibility of processes in the host's procfs";
     /// `vfs_getattr`.
@@ -208,6 +212,24 @@ hooks! {
     SocketSendmsg "socket_sendmsg" Ping Between "the source of echo requests";
     /// `__sock_create`: a ping socket gets its context's mark.
     PingSource "ping_source" Ping Lifecycle "the source of echo requests" [ProgramKind::ControlGroupLsm("socket_post_create")];
+    /// `vfs_create`.
+    InodeCreate "inode_create" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `vfs_mknod`.
+    InodeMknod "inode_mknod" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `vfs_setxattr`; before 6.2 access lists, too.
+    InodeSetxattr "inode_setxattr" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `vfs_removexattr`; before 6.2 access lists, too.
+    InodeRemovexattr "inode_removexattr" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `vfs_set_acl`, since 6.2.
+    InodeSetAcl "inode_set_acl" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `vfs_remove_acl`, since 6.2.
+    InodeRemoveAcl "inode_remove_acl" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `file_setattr(2)`, since 6.17.
+    InodeFileSetattr "inode_file_setattr" HostTreeOrFiles Between "files of other contexts and the host's";
+    /// `ioctl(2)`: what changes a file by a descriptor that is open for reading.
+    FileRequest "file_request" HostTreeOrFiles Between "files of other contexts and the host's" [ProgramKind::LsmOf("file_ioctl")];
+    /// The same of 32-bit programs.
+    FileRequestCompat "file_request_compat" HostTreeOrFiles Between "files of other contexts and the host's" [ProgramKind::LsmOf("file_ioctl_compat")];
 }
 
 impl Hook {
@@ -218,16 +240,21 @@ impl Hook {
 
     /// Whether it is a hook of the LSM.
     pub const fn is_lsm(self) -> bool {
-        matches!(self.info().kind, ProgramKind::Lsm)
+        matches!(self.info().kind, ProgramKind::Lsm | ProgramKind::LsmOf(_))
     }
 
     /// The hook of the LSM that it is attached to, if it is to one.
     pub const fn lsm_name(self) -> Option<&'static str> {
         match self.info().kind {
             ProgramKind::Lsm => Some(self.info().name),
-            ProgramKind::ControlGroupLsm(name) => Some(name),
+            ProgramKind::ControlGroupLsm(name) | ProgramKind::LsmOf(name) => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether kernels are enforced upon that do not have it: there another hook sees what it does, or there is no such call.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::InodeSetAcl | Self::InodeRemoveAcl | Self::InodeFileSetattr)
     }
 
     /// The kernel's name, and the program's.

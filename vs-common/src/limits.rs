@@ -30,6 +30,10 @@ pub const MAX_PORTS: u32 = 16_384;
 pub const MAX_PORT_ROWS: u32 = 2 * MAX_PORTS;
 /// Sockets of contexts that can listen at a time for more than the one address they are bound to; beyond them that one has to do.
 pub const MAX_LISTENERS: u32 = 16_384;
+/// Directories that policy can give to contexts and to the host.
+pub const MAX_FILES: u32 = 16_384;
+/// Rows of `FILES`: two epochs' worth.
+pub const MAX_FILE_ROWS: u32 = 2 * MAX_FILES;
 /// How long, in nanoseconds, violations of one actor at one hook are counted into one record.
 pub const AGGREGATE_INTERVAL_NS: u64 = 1_000_000_000;
 /// Records per second that a context may write unless policy says otherwise.

@@ -45,6 +45,10 @@ pub const HOST_EPOCHS: &str = "HOST_EPOCHS";
 pub const DATAGRAMS: &str = "DATAGRAMS";
 /// Ring buffer of a word for each socket for datagrams that was bound to ANY: whoever reads it has them put into [`LISTENERS`].
 pub const BOUND: &str = "BOUND";
+/// Hash: [`crate::filesystem::FileKey`] of a directory to [`crate::filesystem::FileRow`].
+pub const FILES: &str = "FILES";
+/// Array of two `u32`: at an epoch's last bit the epoch itself, if there is any row of it in [`FILES`] or any context confined to them.
+pub const FILE_EPOCHS: &str = "FILE_EPOCHS";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -68,4 +72,6 @@ pub const ALL: &[&str] = &[
     HOST_EPOCHS,
     DATAGRAMS,
     BOUND,
+    FILES,
+    FILE_EPOCHS,
 ];

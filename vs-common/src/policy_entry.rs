@@ -111,7 +111,8 @@ impl ContextRules {
         let proc_lock = if self.flags & context_flag::PROC_LOCK != 0 { lifecycle::PROC_LOCK } else { 0 };
         let network = if self.flags & context_flag::NETWORK != 0 { lifecycle::NETWORK } else { 0 };
         let only = if is_only { lifecycle::NETWORK_ONLY } else { 0 };
-        host_tree | proc_lock | network | only
+        let files = if self.flags & context_flag::FILES != 0 { lifecycle::FILES } else { 0 };
+        host_tree | proc_lock | network | only | files
     }
 }
 
@@ -129,6 +130,10 @@ pub mod context_flag {
     pub const NETWORK_ONLY: u32 = 1 << 4;
     /// `ping = true`: it may ping from its own addresses.
     pub const PING: u32 = 1 << 5;
+    /// It has directories of its own, and changes files nowhere else.
+    pub const FILES: u32 = 1 << 8;
+    /// In the row of any context: some directory is given to somebody, so every guest's acts on files are judged.
+    pub const FILES_JUDGED: u32 = 1 << 9;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

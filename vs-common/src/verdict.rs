@@ -127,11 +127,17 @@ pub enum Reason {
     SocketList = 24,
     /// Policy does not give the context this port.
     Port = 25,
+    /// The file is another context's.
+    ForeignFile = 26,
+    /// The file is the host's.
+    HostFile = 27,
+    /// The file lies too deep to tell whose it is.
+    UnknownFile = 28,
 }
 
 impl Reason {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::HostTarget,
         Self::ForeignTarget,
         Self::StaleTarget,
@@ -157,6 +163,9 @@ impl Reason {
         Self::Netlink,
         Self::SocketList,
         Self::Port,
+        Self::ForeignFile,
+        Self::HostFile,
+        Self::UnknownFile,
     ];
 
     /// The word for it in audit records: lower case, stable once released.
@@ -187,6 +196,9 @@ impl Reason {
             Self::Netlink => "netlink",
             Self::SocketList => "socket-list",
             Self::Port => "port",
+            Self::ForeignFile => "foreign-file",
+            Self::HostFile => "host-file",
+            Self::UnknownFile => "unknown-file",
         }
     }
 
@@ -210,6 +222,9 @@ impl Reason {
                 | Self::ForeignSource
                 | Self::HostListener
                 | Self::Port
+                | Self::ForeignFile
+                | Self::HostFile
+                | Self::UnknownFile
         )
     }
 
@@ -244,6 +259,11 @@ impl Reason {
             Self::SocketOption => "the option reaches beyond the socket",
             Self::SocketList => "the file lists the sockets of the whole machine",
             Self::Port => "policy does not give the context this port",
+            Self::ForeignFile => "the file lies in a directory of another context",
+            Self::HostFile => "the file is the host's: a guest changes files in its own directories only",
+            Self::UnknownFile => {
+                "the file lies too deep to tell whose it is, and unknown is denied to a guest"
+            }
             Self::Netlink => "a context may ask for links, addresses and routes, and change nothing",
         }
     }

@@ -68,6 +68,9 @@ fn reasons_keep_their_numbers_and_names() {
         (23, "netlink"),
         (24, "socket-list"),
         (25, "port"),
+        (26, "foreign-file"),
+        (27, "host-file"),
+        (28, "unknown-file"),
     ];
     assert_eq!(named[..expected.len()], expected, "append, never change");
     let sentences: BTreeSet<_> = known.iter().map(|reason| reason.sentence()).collect();
@@ -91,6 +94,9 @@ fn only_these_reasons_follow_the_mode() {
             "foreign-source",
             "host-listener",
             "port",
+            "foreign-file",
+            "host-file",
+            "unknown-file",
         ]
     );
 }

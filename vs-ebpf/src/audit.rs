@@ -73,6 +73,16 @@ impl Target {
         }
     }
 
+    /// Says whose it is.
+    #[inline(always)]
+    pub(crate) fn set_owner(&mut self, owner: &Tag) {
+        if owner.xid == crate::context::UNKNOWN.xid {
+            self.is_unknown = 1;
+        } else {
+            self.tag = *owner;
+        }
+    }
+
     /// A network address.
     #[inline(always)]
     pub(crate) fn address(family: u32, protocol: u32, port: u32, address: &Address) -> Self {

@@ -7,6 +7,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SockHash
 use aya_ebpf::macros::btf_map;
 
 use vs_common::context::Tag;
+use vs_common::filesystem::{FileKey, FileRow};
 use vs_common::id::Xid;
 use vs_common::limits;
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules, PortKey};
@@ -158,3 +159,12 @@ pub(crate) static BOUND: RingBuf<u32, { limits::BOUND_RING_SIZE as usize }> = Ri
 /// Who listens for a context.
 #[btf_map]
 pub(crate) static LISTENERS: SockHash<ListenerKey, { limits::MAX_LISTENERS as usize }> = SockHash::new();
+
+/// Directories that policy gives to somebody.
+#[btf_map]
+pub(crate) static FILES: HashMap<FileKey, FileRow, { limits::MAX_FILE_ROWS as usize }, NO_PREALLOC> =
+    HashMap::new();
+
+/// The epochs in which files are judged, at the last bit of each: one look for guests where they are not.
+#[btf_map]
+pub(crate) static FILE_EPOCHS: Array<u32, 2> = Array::new();

@@ -111,7 +111,7 @@ fn carry_out(
 /// Constants from real branches. Of a number that it can see through LLVM makes arithmetic (`0 - errno`, or a mask), which the verifier
 /// cannot bound, and from 6.12 on it wants [-4095, 0] (`kernel/bpf/bpf_lsm.c:bpf_lsm_get_retval_range`): hence the read it may not see through.
 #[inline(always)]
-fn returned(errno: Errno) -> i32 {
+pub(crate) fn returned(errno: Errno) -> i32 {
     let number = errno as u16;
     // SAFETY: A reference to a live local.
     match unsafe { ptr::read_volatile(&raw const number) } {

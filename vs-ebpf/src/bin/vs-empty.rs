@@ -22,7 +22,16 @@ macro_rules! empty_programs {
         others { $($other:tt)* }
         hooks { $($late:ident $late_name:tt)* }
         others { $($last:tt)* }
+        hooks { $($latest:ident $latest_name:tt)* }
+        others { $($finals:tt)* }
     ) => {
+        $(
+            #[lsm(hook = $latest_name)]
+            fn $latest(_ctx: LsmContext) -> i32 {
+                0
+            }
+        )*
+
         $(
             #[lsm(hook = $late_name)]
             fn $late(_ctx: LsmContext) -> i32 {
@@ -44,9 +53,10 @@ macro_rules! empty_programs {
             }
         )*
 
-        const NAMES: &[&str] = &[$($name,)* $($address_name,)* $($other,)* $($late_name,)* $($last,)*];
+        const NAMES: &[&str] = &[$($name,)* $($address_name,)* $($other,)* $($late_name,)* $($last,)* $($latest_name,)* $($finals,)*];
         $(const _: () = assert!(is_equal(stringify!($hook), $name));)*
         $(const _: () = assert!(is_equal(stringify!($late), $late_name));)*
+        $(const _: () = assert!(is_equal(stringify!($latest), $latest_name));)*
         $(const _: () = assert!(is_equal(stringify!($address), $address_name));)*
     };
 }
@@ -114,6 +124,16 @@ empty_programs! {
         socket_sendmsg "socket_sendmsg"
     }
     others { "ping_source" }
+    hooks {
+        inode_create "inode_create"
+        inode_mknod "inode_mknod"
+        inode_setxattr "inode_setxattr"
+        inode_removexattr "inode_removexattr"
+        inode_set_acl "inode_set_acl"
+        inode_remove_acl "inode_remove_acl"
+        inode_file_setattr "inode_file_setattr"
+    }
+    others { "file_request" "file_request_compat" }
 }
 
 #[sock_ops]
@@ -129,6 +149,16 @@ fn socket_lookup(_ctx: SkLookupContext) -> u32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/udp")]
 extern "C" fn udp_sockets(_ctx: *const c_void) -> i32 {
+    0
+}
+
+#[lsm(hook = "file_ioctl")]
+fn file_request(_ctx: LsmContext) -> i32 {
+    0
+}
+
+#[lsm(hook = "file_ioctl_compat")]
+fn file_request_compat(_ctx: LsmContext) -> i32 {
     0
 }
 

@@ -1,4 +1,8 @@
-//! Files of the host's mount tree through which a process could reach past its context. Attached only while a context lives there.
+//! Files: those of the host's mount tree through which a process could reach past its context, and whose the others are. Attached only while
+//! a context lives there, or policy gives directories to somebody.
 
 mod modify;
+mod numbers;
 mod open;
+mod owner;
+mod request;

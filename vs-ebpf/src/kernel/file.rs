@@ -44,11 +44,60 @@ impl File {
         unsafe { *self.0.add(layout::FILE_F_MODE.load() as usize).cast::<u32>() & FMODE_WRITE != 0 }
     }
 
+    /// Where its walk upward begins.
+    #[inline(always)]
+    pub(crate) fn place(self) -> Dentry {
+        // SAFETY: As above; the result is typed. From 6.18 on it is one that helpers do not take, and loads do.
+        Dentry(unsafe { *self.0.add(layout::FILE_F_DENTRY.load() as usize).cast() })
+    }
+
     /// The address of its dentry.
     #[inline(always)]
     pub(crate) fn dentry(self) -> u64 {
         read(self.address() + layout::FILE_F_DENTRY.load())
     }
+}
+
+/// A dentry as the verifier knows it, from which a walk leads upward.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dentry(*const u8);
+
+impl Dentry {
+    /// A hook's argument of type `struct dentry *`, never NULL in the hooks that use this.
+    #[inline(always)]
+    pub(crate) fn argument(pointer: *const c_void) -> Self {
+        Self(pointer.cast())
+    }
+
+    /// The directory that it is a name in; of a file system's root itself.
+    #[inline(always)]
+    pub(crate) fn parent(self) -> Self {
+        // SAFETY: As in `File::inode`; a dentry has a parent.
+        Self(unsafe { *self.0.add(layout::DENTRY_D_PARENT.load() as usize).cast() })
+    }
+
+    /// `i_ino` and `i_generation` of what it names. Not of a hook's argument that names nothing (kernel-facts: 6.12 takes the pointer for one
+    /// that is never NULL).
+    #[inline(always)]
+    pub(crate) fn numbers(self) -> (u64, u32) {
+        // SAFETY: As above; the inode is tested, which the verifier wants from 6.18 on.
+        unsafe {
+            let inode: *const u8 = *self.0.add(layout::DENTRY_D_INODE.load() as usize).cast();
+            if inode.is_null() {
+                return (0, 0);
+            }
+            (
+                *inode.add(layout::INODE_I_INO.load() as usize).cast(),
+                *inode.add(layout::INODE_I_GENERATION.load() as usize).cast(),
+            )
+        }
+    }
+}
+
+/// The inode that a dentry at an address names; 0: it names nothing.
+#[inline(always)]
+pub(crate) fn named_inode(dentry: u64) -> InodeAddress {
+    InodeAddress(read(dentry + layout::DENTRY_D_INODE.load()))
 }
 
 /// The dentry of a `struct path *` argument.

@@ -6,6 +6,9 @@ use vs_common::filesystem::magic;
 
 use super::{layout, read};
 
+/// `SB_NOUSER` of `include/linux/fs.h`.
+const NO_USER: u64 = 1 << 31;
+
 /// An inode as the verifier knows it: a hook's argument, or walked to from one.
 #[derive(Clone, Copy)]
 pub(crate) struct Inode(*mut c_void);
@@ -37,6 +40,38 @@ impl Inode {
             let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
             *superblock.add(layout::SB_S_MAGIC.load() as usize).cast()
         }
+    }
+
+    /// Whether programs get to its file system by names: not so pipes, sockets, memory files and their like, which are on mounts of the
+    /// kernel's own (`SB_NOUSER`).
+    #[inline(always)]
+    pub(crate) fn has_place(self) -> bool {
+        // SAFETY: As above; a scalar.
+        unsafe {
+            let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
+            *superblock.add(layout::SB_S_FLAGS.load() as usize).cast::<u64>() & NO_USER == 0
+        }
+    }
+
+    /// `s_dev` of its file system.
+    #[inline(always)]
+    pub(crate) fn superblock_device(self) -> u32 {
+        // SAFETY: As above; a scalar.
+        unsafe {
+            let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
+            *superblock.add(layout::SB_S_DEV.load() as usize).cast()
+        }
+    }
+
+    /// The root of its file system.
+    #[inline(always)]
+    pub(crate) fn superblock_root(self) -> Option<Self> {
+        // SAFETY: As above; each result is typed, and the last one tested before use.
+        Self::walked(unsafe {
+            let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
+            let root: *const u8 = *superblock.add(layout::SB_S_ROOT.load() as usize).cast();
+            *root.add(layout::DENTRY_D_INODE.load() as usize).cast()
+        })
     }
 
     /// `i_mode`: type and permissions.
@@ -81,6 +116,12 @@ impl InodeAddress {
     #[inline(always)]
     pub(crate) fn device(self) -> u32 {
         read(self.superblock() + layout::SB_S_DEV.load())
+    }
+
+    /// `i_generation`.
+    #[inline(always)]
+    pub(crate) fn generation(self) -> u32 {
+        read(self.0 + layout::INODE_I_GENERATION.load())
     }
 
     /// `i_ino`.

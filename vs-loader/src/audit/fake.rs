@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
+use vs_common::filesystem::{FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -141,6 +142,24 @@ impl Store for FakeMaps {
         unreachable!()
     }
     fn set_host_confined(&mut self, _: Epoch, _: bool) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn file_rows(&self) -> Result<Vec<(FileKey, FileRow)>, StoreError> {
+        unreachable!()
+    }
+    fn put_file(&mut self, _: FileKey, _: &FileRow) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn remove_file(&mut self, _: FileKey) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn are_files_judged(&self, _: Epoch) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    fn set_files_judged(&mut self, _: Epoch, _: bool) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn set_filesystem_tag(&mut self, _: BorrowedFd<'_>, _: Tag) -> Result<(), StoreError> {
         unreachable!()
     }
     fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError> {

@@ -146,7 +146,7 @@ fn print_verifier_logs(logs: &[(Hook, String)]) {
 fn detached(support: &Support, store: &LiveStore) -> Result<BTreeMap<Hook, String>, OpenError> {
     let mut failed = trial::missing(support);
     let epoch = store.epoch()?;
-    let needed = needed_hooks(&rows_of(store, epoch)?);
+    let needed = support.expected(needed_hooks(&rows_of(store, epoch)?));
     let Ok(types) = &support.types else { return Ok(failed) };
     // Only counting can fail, and nothing is counted.
     let watched = watch(&Pins::default(), types, epoch, None).unwrap_or_default();

@@ -38,6 +38,8 @@ pub const ENFORCEMENT_INCOMPLETE: u8 = 15;
 pub const AUDIT_INCOMPLETE: u8 = 16;
 /// The machine lacks an address that a context has, or the interface that is to get it (`vs load`).
 pub const ADDRESS_MISSING: u8 = 17;
+/// The machine lacks a directory that policy gives to a context, or it cannot be given (`vs load`).
+pub const DIRECTORY_MISSING: u8 = 18;
 
 /// `vs run`, `vs enter`: failed before the command.
 pub const RUN_FAILED: u8 = 125;

@@ -11,6 +11,7 @@ use crate::context::registry::RegistryError;
 use crate::context::sealed::SealError;
 use crate::context::state::StateError;
 use crate::context::stop::StopError;
+use crate::host_files::HostFilesError;
 use crate::host_network::HostNetworkError;
 use crate::kernel::attach::ProgramsError;
 use crate::kernel::canary::CanaryError;
@@ -46,6 +47,7 @@ failures! {
     CreateError => |_| exit_code::FAILURE;
     EnterError => of_enter;
     HostTreeError => |_| exit_code::FAILURE;
+    HostFilesError => |_| exit_code::DIRECTORY_MISSING;
     HostNetworkError => of_host_network;
     JoinError => of_join;
     RegistryError => of_registry;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueHint};
 use serde::Serialize;
+use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::Epoch;
 use vs_common::policy_entry::{EpochInfo, Mode};
@@ -27,12 +28,14 @@ use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
 use crate::audit::word::Word;
 use crate::audit::{Announcement, announce};
-use crate::compile::{EpochRows, Rows, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::compile::files::{Files, file_claims, kept_files};
+use crate::compile::{ContextLabel, EpochRows, Rows, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::host_files;
 use crate::kernel::attach::{ProgramsError, Sabotage, Session, boot_clock};
 use crate::kernel::object::{EMBEDDED, ObjectError};
 use crate::kernel::support::Support;
 use crate::lock::{Lock, PATIENCE};
-use crate::maps::apply::{self, ApplyError, Wanted, networks_of, rows_of};
+use crate::maps::apply::{self, ApplyError, Wanted, files_of, networks_of, rows_of};
 use crate::maps::store::Store;
 use crate::policy::{Digest, Policy};
 
@@ -126,7 +129,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let in_force = EpochRows { rows: &old, networks: &old_networks };
     let (rows, networks) = rows::wanted(arguments, &policy, in_force, &mut session.store)?;
     let info = epoch_info(policy.digest(), &rows)?;
-    let mut wanted = Wanted { hooks: needed_hooks(&rows), rows, networks, info };
+    let hooks = needed_hooks(&rows);
+    let mut wanted = Wanted { hooks, rows, networks, files: Files::new(), info };
+    wanted.files =
+        files(&policy, &wanted.rows, epoch, &mut session).inspect_err(|_| leave_nothing(epoch, &session))?;
     let addresses = prepare_addresses(&policy, &wanted).inspect_err(|_| leave_nothing(epoch, &session))?;
     // Once the machine has what it lacked: the routes are told by it.
     if let Err(error) = add_sources(&wanted.rows, &mut wanted.networks) {
@@ -176,6 +182,20 @@ fn leave_nothing(epoch: Epoch, session: &Session<'_>) {
     {
         eprintln!("vs: {leftover}; the next load or unload removes what is left");
     }
+}
+
+/// The directories that are somebody's then: those of the policy, and those of contexts that go on without being in it.
+fn files(policy: &Policy, rows: &Rows, epoch: Epoch, session: &mut Session<'_>) -> Result<Files, Failure> {
+    let kept = kept_files(&files_of(&session.store, epoch)?, rows);
+    let opened = host_files::open(file_claims(policy, rows))?;
+    if opened.is_empty() {
+        return Ok(kept);
+    }
+    let numbers = session.programs.file_numbers()?;
+    let label_of = |tag: &Tag| {
+        rows.get(&tag.xid).map_or_else(ContextLabel::host, |rules| ContextLabel::of(tag.xid, rules))
+    };
+    Ok(opened.rows(kept, &numbers, label_of)?)
 }
 
 /// Puts the addresses there that the machine lacks; the policy is not in force yet.

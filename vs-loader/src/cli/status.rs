@@ -12,6 +12,7 @@ use vs_common::map_name::LAYOUT_VERSION;
 use vs_common::policy_entry::{ContextRules, ContextState, EpochInfo};
 
 use self::addresses::AddressesAnswer;
+use self::directories::DirectoryAnswer;
 use super::output::Output;
 use super::processes::{join_host, live_processes};
 use super::{CommandResult, Failure, exit_code};
@@ -21,11 +22,12 @@ use crate::kernel::pins::Pins;
 use crate::kernel::support::{Refusal, Support};
 use crate::kernel::watch::{HookWatch, State, watch};
 use crate::lock::{Lock, PATIENCE};
-use crate::maps::apply::{networks_of, rows_of};
+use crate::maps::apply::{files_of, networks_of, rows_of};
 use crate::maps::live::{LiveStore, OpenError};
 use crate::maps::store::Store;
 
 mod addresses;
+mod directories;
 mod text;
 
 /// The arguments of `vs status`.
@@ -48,6 +50,8 @@ struct Answer {
     contexts: Vec<ContextAnswer>,
     /// Of those contexts that have addresses of their own.
     addresses: Vec<AddressesAnswer>,
+    /// Directories that are somebody's.
+    directories: Vec<DirectoryAnswer>,
     /// Whether somebody runs `vs steer`; null: no context has addresses.
     steered: Option<bool>,
 }
@@ -110,6 +114,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     let live = live_processes(&store)?;
     let contexts = contexts(&store, &rows, &live)?;
     let addresses = addresses::answers(&rows, &networks_of(&store, epoch)?, &store.listeners()?);
+    let directories = directories::answers(&rows, &files_of(&store, epoch)?);
     let policy = store.epoch_info(epoch)?.map(PolicyAnswer::of);
     let types = support.types.as_ref().map_err(|error| Refusal::Layout(error.clone()))?;
     let pins = Pins::default();
@@ -122,7 +127,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
             return Err(anyhow!("another policy was loaded while calls were counted; run it again").into());
         }
     }
-    let wanted = needed_hooks(&rows);
+    let wanted = support.expected(needed_hooks(&rows));
     let mut hooks = Vec::new();
     for (hook, link) in &watched {
         hooks.push(HookAnswer::of(*hook, link, wanted.contains(hook), &store)?);
@@ -131,9 +136,11 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     for (xid, count) in live.iter().filter(|(xid, _)| !rows.contains_key(xid)) {
         alarms.push(format!("{count} processes carry xid {xid}, which no policy names; see vs ps"));
     }
+    alarms.extend(directories::alarms(&directories));
     let steered = (!addresses.is_empty()).then(Lock::is_somebody_steering).transpose()?;
     let layout = LAYOUT_VERSION;
-    let answer = Answer { alarms, epoch: epoch.0, layout, policy, hooks, contexts, addresses, steered };
+    let answer =
+        Answer { alarms, epoch: epoch.0, layout, policy, hooks, contexts, addresses, directories, steered };
     output.answer(&answer, text::print)?;
     Ok(if answer.alarms.is_empty() { exit_code::SUCCESS } else { exit_code::ENFORCEMENT_INCOMPLETE })
 }

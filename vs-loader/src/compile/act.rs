@@ -5,7 +5,7 @@
 
 use vs_common::capability::decide_capability;
 use vs_common::context::{Access, Identity, decide_fork, decide_host_only, decide_interaction};
-use vs_common::filesystem::{decide_look, decide_modify, decide_open};
+use vs_common::filesystem::{FileOwner, decide_file, decide_look, decide_modify, decide_open};
 use vs_common::hook::Hook;
 use vs_common::network::{decide_socket, decide_socket_option, is_netlink_question, network_flag};
 use vs_common::verdict::{Errno, Reason, Verdict};
@@ -48,6 +48,7 @@ enum Decision {
     Open { is_write: bool },
     Look,
     Modify,
+    Request,
     CreateSocket,
     Bind,
     Destination,
@@ -81,6 +82,8 @@ pub struct Target<'t> {
     pub process: Identity,
     /// The file.
     pub file: Option<&'t FileKind>,
+    /// Whose the file is, if it lies in some directory.
+    pub owner: FileOwner,
     /// The capability's number.
     pub capability: u32,
     /// The kind of socket.
@@ -106,9 +109,16 @@ impl Act {
             Decision::Fork { is_dying } => decide_fork(actor, is_dying),
             Decision::HostOnly(reason) => decide_host_only(actor, reason),
             Decision::Capability => decide_capability(actor, target.capability),
-            Decision::Open { is_write } => decide_open(actor, &FileKind::facts(target, is_write)),
+            Decision::Open { is_write } => {
+                let access = if is_write { Access::Change } else { Access::Read };
+                or_by_owner(decide_open(actor, &FileKind::facts(target, is_write)), actor, target, access)
+            }
             Decision::Look => decide_look(actor, Some(target.process)),
-            Decision::Modify => decide_modify(actor, FileKind::facts(target, true).superblock_magic),
+            Decision::Modify => {
+                let verdict = decide_modify(actor, FileKind::facts(target, true).superblock_magic);
+                or_by_owner(verdict, actor, target, Access::Change)
+            }
+            Decision::Request => or_by_owner(Verdict::Allow, actor, target, Access::Change),
             Decision::CreateSocket => match (actor, network, target.socket) {
                 // The program lets these go before it decides.
                 (Identity::Member(_), None, _) | (_, _, None) => Verdict::Allow,
@@ -177,6 +187,15 @@ impl Act {
     /// The act with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ACTS.iter().find(|act| act.name == name)
+    }
+}
+
+/// A verdict, or where it allows what is decided by whose the file is.
+fn or_by_owner(verdict: Verdict, actor: Identity, target: &Target<'_>, access: Access) -> Verdict {
+    if verdict == Verdict::Allow && FileKind::has_owner(target) {
+        decide_file(actor, target.owner, access)
+    } else {
+        verdict
     }
 }
 

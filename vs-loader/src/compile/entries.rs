@@ -112,13 +112,16 @@ pub struct MapEntries {
 pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, CompileError> {
     let highest = known.rows.values().map(|rules| rules.generation).max().unwrap_or_default();
     let lock = if policy.proc_lock().value() { context_flag::PROC_LOCK } else { 0 };
+    let lock = if policy.judges_files() { lock | context_flag::FILES_JUDGED } else { lock };
     let mut generations = Generations { known: known.rows, next: known.next_generation.max(after(highest)?) };
     let mut rows: Rows = known
         .rows
         .iter()
         .filter(|(_, rules)| rules.flags & context_flag::DYNAMIC != 0)
         .map(|(xid, rules)| {
-            let flags = rules.flags & !(context_flag::ORPHAN | context_flag::PROC_LOCK) | lock;
+            let flags = rules.flags
+                & !(context_flag::ORPHAN | context_flag::PROC_LOCK | context_flag::FILES_JUDGED)
+                | lock;
             (*xid, ContextRules { flags, ..*rules })
         })
         .collect();
@@ -149,6 +152,9 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
                 flags |= context_flag::PING;
             }
             networks.insert(xid, Network::of(network, generation));
+        }
+        if context.files().is_some_and(|files| !files.shared_write().value()) {
+            flags |= context_flag::FILES;
         }
         rows.insert(xid, context_rules(context, generation, flags));
     }

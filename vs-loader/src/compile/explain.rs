@@ -2,6 +2,7 @@
 //! load would write.
 
 use vs_common::context::{Identity, Tag, lifecycle};
+use vs_common::filesystem::FileOwner;
 use vs_common::hook::{Hook, Need};
 use vs_common::id::Generation;
 use vs_common::policy_entry::{Mode, ProcMode};
@@ -15,6 +16,7 @@ use super::entries::MapEntries;
 use super::needs::needed_hooks;
 use crate::policy::{Place, Policy, nearest_of};
 
+mod files;
 mod network;
 mod question;
 mod rules;
@@ -48,7 +50,7 @@ pub enum Effect {
 /// A line of policy that the answer rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleLine {
-    /// What it is to the answer: `actor`, `target`, `mode`, `hook`; `addresses`, `primary`, `loopback`, `multicast`, `broadcast`.
+    /// What it is to the answer: `actor`, `target`, `mode`, `hook`, `directory`; `addresses`, `primary`, `loopback`, `multicast`, `broadcast`.
     pub part: &'static str,
     /// The rule.
     pub text: String,
@@ -111,10 +113,15 @@ pub fn explain(
 ) -> Result<Explanation, QuestionError> {
     let act = Act::named(&question.act).ok_or_else(|| QuestionError::NoSuchAct(question.act.clone()))?;
     let actor = party(entries, &question.actor)?;
-    let file = match &question.file {
-        Some(name) => Some(FileKind::named(name).ok_or_else(|| QuestionError::NoSuchFile(name.clone()))?),
-        None => None,
+    let file = match (&question.file, &question.path) {
+        (None, Some(_)) => Some(FileKind::ORDINARY_KIND),
+        (Some(name), _) => {
+            Some(FileKind::named(name).ok_or_else(|| QuestionError::NoSuchFile(name.clone()))?)
+        }
+        (None, None) => None,
     };
+    let directory = question.path.as_deref().and_then(|path| files::nearest(policy, path));
+    let owner = directory.map_or(FileOwner::Shared, |nearest| files::owner(entries, nearest));
     let socket = match &question.socket {
         Some(name) => Some(SocketKind::named(name).ok_or_else(|| QuestionError::NoSuchSocket(name.clone()))?),
         None => None,
@@ -138,7 +145,7 @@ pub fn explain(
     };
     let capability = question.capability.unwrap_or_default();
     let networks = entries.networks();
-    let facts = Target { process, file, capability, socket, address, network, networks };
+    let facts = Target { process, file, owner, capability, socket, address, network, networks };
     let asking_of_network = act.hook.info().need == Need::Network;
     let asking = beyond_addresses(identity(entries, &actor, Standing::Member), asking_of_network);
     let verdict = act.decide(asking, &facts);
@@ -159,6 +166,7 @@ pub fn explain(
     let outcome = network::outcome(act.outcome(asking, &facts), address, effect);
     let mut notes = notes(act, effect, proc_mode, is_own);
     notes.extend(network::notes(act, &actor, network.is_some(), outcome));
+    notes.extend(question.path.as_ref().filter(|_| directory.is_none()).map(|_| files::NOBODYS));
     let mut explanation = Explanation {
         actor,
         act,
@@ -177,6 +185,7 @@ pub fn explain(
         rules: Vec::new(),
     };
     explanation.rules = explanation.rule_lines(policy, entries);
+    explanation.rules.extend(directory.map(files::rule_line));
     Ok(explanation)
 }
 

@@ -14,6 +14,7 @@ mod context;
 mod diff;
 mod entries;
 pub mod explain;
+pub mod files;
 mod needs;
 pub mod network;
 pub mod port;

@@ -17,6 +17,8 @@ fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
     let is_spectator = matches!(xid.kind(), ContextKind::Spectator);
     let is_in_host_tree = is_plain || is_spectator || is_locked;
     let has_network = has_network || ProcMode::from_number(rules.proc_mode).is_none();
+    let has_files = rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0
+        || ProcMode::from_number(rules.proc_mode).is_none();
     match need {
         Need::Always => true,
         Need::HostTree => is_in_host_tree,
@@ -26,7 +28,8 @@ fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
         Need::Ping => {
             rules.flags & context_flag::PING != 0 || ProcMode::from_number(rules.proc_mode).is_none()
         }
-        Need::HostTreeOrNetwork => is_in_host_tree || has_network,
+        Need::HostTreeOrFiles => is_in_host_tree || has_files,
+        Need::HostTreeNetworkOrFiles => is_in_host_tree || has_network || has_files,
     }
 }
 

@@ -17,7 +17,7 @@ use rustix::thread::UnshareFlags;
 use super::Witness;
 use super::channel::{Channel, Message};
 use super::enter::capabilities::{self, CapabilityError};
-use super::namespaces::tree::{self, TreeError, Visibility};
+use super::namespaces::tree::Visibility;
 use super::namespaces::{self, MakeError};
 use super::processes::{self, Member, ProcessError};
 use super::registry::{self, Context, RegistryError};
@@ -210,7 +210,7 @@ enum FirstProcessError {
     #[error("cannot {act}: {cause}")]
     Io { act: &'static str, cause: io::Error },
     #[error(transparent)]
-    Tree(#[from] TreeError),
+    Make(#[from] MakeError),
     #[error(transparent)]
     Capabilities(#[from] CapabilityError),
     #[error(transparent)]
@@ -244,7 +244,7 @@ fn become_reaper(
         .map_err(unable("close this process's memory to others"))?;
     rustix::process::setsid().map_err(unable("begin a session"))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let notices = tree::build(Visibility::Namespace)?;
+    let notices = namespaces::build_tree(&mut *store, context, Visibility::Namespace)?;
     namespaces::send_notices(channel, notices).map_err(unable("report to the launching vs"))?;
     let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
         .map_err(unable("open /dev/null"))?;
@@ -258,6 +258,8 @@ fn become_reaper(
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(unable("hold this process"))?;
     store.set_task_tag(own.as_fd(), context.entering_tag())?;
+    // What is closed below must not be closed once more.
+    drop((own, nothing));
     // SAFETY: what is closed is the store's, the locks' and the parent's; this process uses none of them again and leaves by
     // `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use vs_common::filesystem::FileNumbers;
 use vs_common::hook::{Hook, Role};
 use vs_common::id::Epoch;
 use vs_common::kernel_layout::inject;
@@ -152,6 +153,14 @@ impl KernelPrograms<'_> {
         Ok(self.object.insert(object))
     }
 
+    /// The numbers by which the kernel knows what this process has open.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn file_numbers(&mut self) -> Result<Vec<FileNumbers>, ProgramsError> {
+        Ok(self.load_object()?.file_numbers()?)
+    }
+
     /// Pins a link of one epoch under another, if there is one and it is where it belongs.
     fn share(&self, from: Epoch, to: Epoch, hook: Hook) -> Result<bool, ProgramsError> {
         let failed = |cause| ProgramsError::Share { hook, cause };
@@ -181,11 +190,12 @@ impl Programs for KernelPrograms<'_> {
 
     fn attach(&mut self, epoch: Epoch, hooks: &[Hook], in_force: Option<Epoch>) -> Result<(), ProgramsError> {
         self.support.require(hooks)?;
+        let hooks = self.support.expected(hooks.to_vec());
         let identity = self.source()?.identity();
         self.pins.create_links(epoch, &identity)?;
         let alike = in_force.filter(|old| self.pins.object_of(*old).as_ref() == Some(&identity));
         let mut fresh = Vec::new();
-        for hook in in_order(hooks) {
+        for hook in in_order(&hooks) {
             if self.sabotage.without.contains(&hook) {
                 continue;
             }

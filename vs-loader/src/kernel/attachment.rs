@@ -24,7 +24,9 @@ const NETWORK_NAMESPACE: &str = "/proc/self/ns/net";
 /// Has the verifier check a program.
 pub(super) fn load(program: &mut Program, hook: Hook, types: &Btf) -> Result<(), ProgramError> {
     match program {
-        Program::Lsm(program) => program.load(hook.name(), types),
+        Program::Lsm(program) => {
+            program.load(hook.lsm_name().ok_or(ProgramError::UnexpectedProgramType)?, types)
+        }
         Program::LsmCgroup(program) => {
             program.load(hook.lsm_name().ok_or(ProgramError::UnexpectedProgramType)?, types)
         }
@@ -81,7 +83,9 @@ fn control_group_root() -> io::Result<OwnedFd> {
 pub(super) fn is_at(hook: Hook, link: &bpf_link_info, attached_to: u32, types: &KernelTypes) -> bool {
     let is_of = |kind: bpf_link_type| link.type_ == kind as u32;
     match hook.info().kind {
-        ProgramKind::Lsm => types.function_id(&attach_function(hook)) == Some(attached_to),
+        ProgramKind::Lsm | ProgramKind::LsmOf(_) => {
+            types.function_id(&attach_function(hook)) == Some(attached_to)
+        }
         ProgramKind::ControlGroupLsm(_) => {
             is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP)
                 && cgroup_attach_type(link) == Some(bpf_attach_type::BPF_LSM_CGROUP as u32)

@@ -8,6 +8,7 @@ pub mod gather;
 pub mod layout;
 pub mod lsm_list;
 pub mod map;
+mod numbers;
 pub mod object;
 pub mod pins;
 pub mod support;

@@ -48,6 +48,19 @@ pub enum ObjectError {
         /// What went wrong.
         cause: ProgramError,
     },
+    /// A program that is read and attached to no hook.
+    #[error("cannot {action} the program {program}: {}", chain(.cause))]
+    Iterator {
+        /// Its name.
+        program: &'static str,
+        /// What was tried.
+        action: &'static str,
+        /// What went wrong.
+        cause: ProgramError,
+    },
+    /// The object has no such program of no hook.
+    #[error("the eBPF object has no program {0}; build vs again with `cargo xtask build`")]
+    NoIterator(&'static str),
     /// A link could not be pinned.
     #[error("cannot pin the link to {}: {}", .hook.name(), chain(.cause))]
     Pin {
@@ -162,6 +175,12 @@ impl Object {
 
     fn program(ebpf: &mut Ebpf, hook: Hook) -> Result<&mut Program, ObjectError> {
         ebpf.program_mut(hook.name()).ok_or(ObjectError::NoProgram(hook))
+    }
+
+    /// A program that is no hook's, and the types to load it with.
+    pub(super) fn iterator(&mut self, name: &'static str) -> Result<(&mut Program, &Btf), ObjectError> {
+        let program = self.ebpf.program_mut(name).ok_or(ObjectError::NoIterator(name))?;
+        Ok((program, &self.btf))
     }
 
     /// Has the verifier check a program and keeps it, attached to nothing.

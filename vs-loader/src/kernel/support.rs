@@ -101,15 +101,22 @@ impl Support {
         self.lsms.as_ref().ok().map(|names| names.iter().any(|name| name == "bpf"))
     }
 
-    /// The hooks that this kernel lacks; all, if its types cannot be read.
-    pub fn missing_hooks(&self, hooks: &[Hook]) -> Vec<Hook> {
+    /// Whether this kernel has a hook; none, if its types cannot be read.
+    pub fn has(&self, hook: Hook) -> bool {
         // Those that are no hook of the LSM are older than the BPF LSM.
-        let has = |hook: &Hook| {
-            self.types.as_ref().is_ok_and(|types| {
-                hook.lsm_name().is_none() || types.function_id(&attach_function(*hook)).is_some()
-            })
-        };
-        hooks.iter().copied().filter(|hook| !has(hook)).collect()
+        self.types.as_ref().is_ok_and(|types| {
+            hook.lsm_name().is_none() || types.function_id(&attach_function(hook)).is_some()
+        })
+    }
+
+    /// Those of these hooks that this kernel lacks and should have.
+    pub fn missing_hooks(&self, hooks: &[Hook]) -> Vec<Hook> {
+        hooks.iter().copied().filter(|hook| !hook.is_optional() && !self.has(*hook)).collect()
+    }
+
+    /// These hooks without those that this kernel lacks and may lack.
+    pub fn expected(&self, hooks: Vec<Hook>) -> Vec<Hook> {
+        hooks.into_iter().filter(|hook| !hook.is_optional() || self.has(*hook)).collect()
     }
 
     /// What stands in the way of enforcing anything at all, the first thing to be cured first.

@@ -39,7 +39,7 @@ pub fn run(bytes: &[u8], support: &Support) -> Result<Trial, ProgramsError> {
     let mut store = LiveStore::of_object(object.ebpf())?;
     let absent = missing(support);
     let mut refused: BTreeMap<Hook, ObjectError> = BTreeMap::new();
-    for hook in in_order(Hook::ALL).into_iter().filter(|hook| !absent.contains_key(hook)) {
+    for hook in in_order(Hook::ALL).into_iter().filter(|hook| support.has(*hook)) {
         if let Err(error) = object.verify(hook).and_then(|()| object.attach(hook)) {
             refused.insert(hook, error);
         }

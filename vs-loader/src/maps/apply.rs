@@ -13,11 +13,14 @@ use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
-use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
+use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, context_flag};
 
+pub use super::files::files_of;
+use super::files::{put_files, remove_files};
 pub use super::networks::networks_of;
 use super::networks::{put_networks, remove_networks};
 use super::store::{Store, StoreError};
+use crate::compile::files::{Files, is_in_force};
 use crate::compile::network::Networks;
 use crate::compile::{Rows, needed_hooks};
 
@@ -58,6 +61,8 @@ pub struct Wanted {
     pub rows: Rows,
     /// The addresses of those that have some.
     pub networks: Networks,
+    /// The directories that are somebody's.
+    pub files: Files,
     /// The hooks that they need.
     pub hooks: Vec<Hook>,
     /// Who loads what.
@@ -149,6 +154,7 @@ pub fn change_rows<S: Store, P: Programs>(
     let epoch = store.epoch()?;
     let mut rows = rows_of(store, epoch)?;
     let mut networks = networks_of(store, epoch)?;
+    let mut files = files_of(store, epoch)?;
     change(&mut rows, &mut networks, next_generation(store, now)?);
     // Nobody's, if it was lost: what matters is in the rows.
     let nobody =
@@ -158,8 +164,9 @@ pub fn change_rows<S: Store, P: Programs>(
     networks.retain(|xid, network| {
         *xid == Xid::HOST || rows.get(xid).is_some_and(|rules| rules.generation == network.rules.generation)
     });
+    files.retain(|_, row| row.owner.xid == Xid::HOST || is_in_force(&rows, &row.owner));
     let hooks = needed_hooks(&rows);
-    let wanted = Wanted { hooks, rows, networks, info: EpochInfo { contexts, ..info } };
+    let wanted = Wanted { hooks, rows, networks, files, info: EpochInfo { contexts, ..info } };
     load(store, programs, &wanted, now)
 }
 
@@ -197,6 +204,7 @@ pub fn recover<S: Store, P: Programs>(
         }
     }
     remove_networks(store, |epoch| epoch != current || current == Epoch(0))?;
+    remove_files(store, |epoch| epoch != current || current == Epoch(0))?;
     for (epoch, _) in store.epoch_infos()? {
         if epoch != current {
             store.remove_epoch_info(epoch)?;
@@ -238,6 +246,7 @@ fn prepare<S: Store, P: Programs>(
         store.put_context_rules(ContextKey { epoch: new, xid: *xid }, rules)?;
     }
     put_networks(store, rows, &wanted.networks, new)?;
+    put_files(store, &wanted.files, are_files_judged(rows), new)?;
     store.put_epoch_info(new, &wanted.info)?;
     read_back(store, wanted, new)?;
     let in_force = (old != Epoch(0)).then_some(old);
@@ -256,10 +265,20 @@ fn read_back<S: Store, E: std::error::Error>(
     if networks_of(store, epoch)? != wanted.networks {
         return Err(ApplyError::ReadBack(map_name::ADDRESSES));
     }
+    if files_of(store, epoch)? != wanted.files
+        || store.are_files_judged(epoch)? != are_files_judged(&wanted.rows)
+    {
+        return Err(ApplyError::ReadBack(map_name::FILES));
+    }
     if store.epoch_info(epoch)? != Some(wanted.info) {
         return Err(ApplyError::ReadBack(map_name::EPOCHS));
     }
     Ok(())
+}
+
+/// Whether any of these contexts was loaded with directories in policy.
+fn are_files_judged(rows: &Rows) -> bool {
+    rows.values().any(|rules| rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0)
 }
 
 /// Flips the word, and makes sure which way it lies.

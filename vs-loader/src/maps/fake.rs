@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use vs_common::context::Tag;
+use vs_common::filesystem::{FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::MAX_CONTEXT_ROWS;
@@ -78,6 +79,8 @@ pub(crate) struct FakeStore {
     pub(crate) addresses: BTreeMap<(AddressKey, u8), Xid>,
     pub(crate) listeners: Vec<ListenerKey>,
     pub(crate) confined: [u32; 2],
+    pub(crate) files: BTreeMap<FileKey, FileRow>,
+    pub(crate) judged: [u32; 2],
     pub(crate) ports: BTreeSet<(ContextKey, PortPrefix)>,
     pub(crate) sources: BTreeMap<(AddressKey, u8), Address>,
     /// Whether writes to rows are forgotten: a map that does not hold what it was given.
@@ -99,6 +102,8 @@ impl FakeStore {
             addresses: BTreeMap::new(),
             listeners: Vec::new(),
             confined: [0; 2],
+            files: BTreeMap::new(),
+            judged: [0; 2],
             ports: BTreeSet::new(),
             sources: BTreeMap::new(),
             is_forgetful: false,
@@ -273,6 +278,38 @@ impl Store for FakeStore {
         self.faults.step(map_name::HOST_EPOCHS, "write")?;
         self.confined[epoch.0 as usize & 1] = if is_confined { epoch.0 } else { 0 };
         Ok(())
+    }
+
+    fn file_rows(&self) -> Result<Vec<(FileKey, FileRow)>, StoreError> {
+        self.faults.step(map_name::FILES, "list")?;
+        Ok(self.files.iter().map(|(key, row)| (*key, *row)).collect())
+    }
+
+    fn put_file(&mut self, key: FileKey, row: &FileRow) -> Result<(), StoreError> {
+        self.faults.step(map_name::FILES, "write")?;
+        self.files.insert(key, *row);
+        Ok(())
+    }
+
+    fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError> {
+        self.faults.step(map_name::FILES, "remove from")?;
+        self.files.remove(&key);
+        Ok(())
+    }
+
+    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        self.faults.step(map_name::FILE_EPOCHS, "read")?;
+        Ok(self.judged[epoch.0 as usize & 1] == epoch.0)
+    }
+
+    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError> {
+        self.faults.step(map_name::FILE_EPOCHS, "write")?;
+        self.judged[epoch.0 as usize & 1] = if are_judged { epoch.0 } else { 0 };
+        Ok(())
+    }
+
+    fn set_filesystem_tag(&mut self, _: BorrowedFd<'_>, _: Tag) -> Result<(), StoreError> {
+        self.faults.step(map_name::INODES, "write")
     }
 
     fn port_rows(&self) -> Result<Vec<(ContextKey, PortPrefix)>, StoreError> {

@@ -8,6 +8,7 @@ use aya::Pod;
 use aya::maps::Map;
 use aya_obj::generated::bpf_map_type;
 use vs_common::context::Tag;
+use vs_common::filesystem::{FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::map_name;
@@ -70,6 +71,9 @@ pub struct LiveStore {
     sources: TypedMap<AddressPrefix, Address>,
     ports: TypedMap<PortTrieKey, u32>,
     host_epochs: TypedMap<u32, u32>,
+    inodes: TypedMap<RawFd, Tag>,
+    files: TypedMap<FileKey, FileRow>,
+    file_epochs: TypedMap<u32, u32>,
 }
 
 /// A key of `PORTS` as the kernel wants it (`struct bpf_lpm_trie_key`).
@@ -182,8 +186,6 @@ impl LiveStore {
             BPF_MAP_TYPE_PERCPU_ARRAY, BPF_MAP_TYPE_SK_STORAGE, BPF_MAP_TYPE_SOCKHASH,
             BPF_MAP_TYPE_TASK_STORAGE,
         };
-        // The loader never writes it, but it outlives the loader that made it.
-        let _: TypedMap<RawFd, Tag> = typed(&open, map_name::INODES, BPF_MAP_TYPE_INODE_STORAGE)?;
         Ok(Self {
             sockets: typed(&open, map_name::SOCKETS, BPF_MAP_TYPE_SK_STORAGE)?,
             tasks: typed(&open, map_name::TASKS, BPF_MAP_TYPE_TASK_STORAGE)?,
@@ -202,6 +204,9 @@ impl LiveStore {
             sources: typed(&open, map_name::SOURCES, BPF_MAP_TYPE_LPM_TRIE)?,
             ports: typed(&open, map_name::PORTS, BPF_MAP_TYPE_LPM_TRIE)?,
             host_epochs: typed(&open, map_name::HOST_EPOCHS, BPF_MAP_TYPE_ARRAY)?,
+            inodes: typed(&open, map_name::INODES, BPF_MAP_TYPE_INODE_STORAGE)?,
+            files: typed(&open, map_name::FILES, BPF_MAP_TYPE_HASH)?,
+            file_epochs: typed(&open, map_name::FILE_EPOCHS, BPF_MAP_TYPE_ARRAY)?,
         })
     }
 }
@@ -407,6 +412,33 @@ impl Store for LiveStore {
     fn remove_source(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError> {
         let prefix = AddressPrefix::new(key, length);
         self.sources.remove(&prefix).map_err(failed(map_name::SOURCES, "remove from"))
+    }
+
+    fn file_rows(&self) -> Result<Vec<(FileKey, FileRow)>, StoreError> {
+        self.files.list().map_err(failed(map_name::FILES, "list"))
+    }
+
+    fn put_file(&mut self, key: FileKey, row: &FileRow) -> Result<(), StoreError> {
+        self.files.put(&key, row, Put::Any).map_err(failed(map_name::FILES, "write"))
+    }
+
+    fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError> {
+        self.files.remove(&key).map_err(failed(map_name::FILES, "remove from"))
+    }
+
+    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        let word = self.file_epochs.get(&(epoch.0 & 1)).map_err(failed(map_name::FILE_EPOCHS, "read"))?;
+        Ok(word == Some(epoch.0))
+    }
+
+    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError> {
+        // No epoch in force is 0.
+        let word = if are_judged { epoch.0 } else { 0 };
+        self.file_epochs.put(&(epoch.0 & 1), &word, Put::Any).map_err(failed(map_name::FILE_EPOCHS, "write"))
+    }
+
+    fn set_filesystem_tag(&mut self, root: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError> {
+        self.inodes.put(&root.as_raw_fd(), &tag, Put::Any).map_err(failed(map_name::INODES, "write"))
     }
 
     fn listeners(&self) -> Result<Vec<ListenerKey>, StoreError> {

@@ -3,6 +3,7 @@
 pub mod apply;
 #[cfg(test)]
 pub(crate) mod fake;
+mod files;
 pub mod live;
 pub mod networks;
 pub mod store;

@@ -7,6 +7,7 @@
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
+use vs_common::filesystem::{FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -230,6 +231,42 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn remove_source(&mut self, key: AddressKey, length: u8) -> Result<(), StoreError>;
+
+    /// Every directory that policy of any epoch gives to somebody, in no order.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn file_rows(&self) -> Result<Vec<(FileKey, FileRow)>, StoreError>;
+
+    /// Gives a directory to somebody.
+    ///
+    /// # Errors
+    /// The kernel refused, or the map is full.
+    fn put_file(&mut self, key: FileKey, row: &FileRow) -> Result<(), StoreError>;
+
+    /// Takes a directory from whoever had it.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError>;
+
+    /// Whether files are judged in an epoch.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError>;
+
+    /// Says whether files are judged in an epoch that is not in force yet, or no longer.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError>;
+
+    /// Gives the whole file system that a descriptor leads to the root of to a context, for as long as it is there.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_filesystem_tag(&mut self, root: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError>;
 
     /// Who listens for connections in contexts with addresses, in no order.
     ///

@@ -65,6 +65,8 @@ pub struct HostTable {
     pub primary: Field<Vec<Field<String>>>,
     /// `any_ports`.
     pub any_ports: Field<Vec<Field<String>>>,
+    /// `directories`.
+    pub directories: Field<Vec<Field<String>>>,
 }
 
 /// `[spectator]`: xid 1 is usable.
@@ -99,6 +101,10 @@ pub struct ContextTable {
     pub records_per_second: Field<Number>,
     /// `record_burst`.
     pub record_burst: Field<Number>,
+    /// `directories`. Of a list each text is read for itself, so that one faulty one hides no other.
+    pub directories: Field<Vec<Field<String>>>,
+    /// `shared_write`.
+    pub shared_write: Field<bool>,
     /// What is about its addresses.
     pub network: NetworkKeys,
 }
@@ -152,7 +158,7 @@ impl TableName {
     pub const fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::Top => &["host", "spectator", "context"],
-            Self::Host => &["proc_lock", "addresses", "primary", "any_ports"],
+            Self::Host => &["proc_lock", "addresses", "primary", "any_ports", "directories"],
             Self::Spectator => &["description", "records_per_second", "record_burst"],
             Self::Context(_) => &[
                 "xid",
@@ -162,6 +168,8 @@ impl TableName {
                 "description",
                 "records_per_second",
                 "record_burst",
+                "directories",
+                "shared_write",
                 "addresses",
                 "primary",
                 "loopback",

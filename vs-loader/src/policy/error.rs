@@ -6,6 +6,7 @@ use vs_common::id::Xid;
 use vs_common::limits::{CONTEXT_NAME_SIZE, MAX_CONTEXTS};
 
 use super::document::TableName;
+use super::files::FilesProblem;
 use super::network_error::NetworkProblem;
 use super::place::Place;
 
@@ -194,6 +195,15 @@ pub enum Problem {
         /// What.
         #[source]
         cause: NetworkProblem,
+    },
+    /// Something about its files.
+    #[error("{table}: {cause}")]
+    Files {
+        /// The context.
+        table: TableName,
+        /// What.
+        #[source]
+        cause: FilesProblem,
     },
     /// More contexts than the maps hold.
     #[error("this is context number {count}, and there can be {MAX_CONTEXTS}; remove some")]

@@ -9,6 +9,7 @@
 
 pub mod document;
 mod error;
+mod files;
 mod model;
 mod network;
 mod network_error;
@@ -20,6 +21,7 @@ mod syntax;
 mod validate;
 
 pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_of};
+pub use files::{Directory, FilesPolicy, FilesProblem};
 pub(crate) use model::pad;
 pub use model::{Confine, ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
 pub use network::{HostNetworkPolicy, Loopback, NetworkPolicy};

@@ -12,6 +12,7 @@ use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::violation::Violation;
 
 use super::error::NameError;
+use super::files::{Directory, FilesPolicy};
 use super::network::{HostNetworkPolicy, NetworkPolicy};
 use super::place::{Place, PolicySource};
 
@@ -163,6 +164,7 @@ pub struct ContextPolicy {
     pub(super) rate: RecordRate,
     pub(super) description: Option<String>,
     pub(super) network: Option<NetworkPolicy>,
+    pub(super) files: Option<FilesPolicy>,
 }
 
 impl ContextPolicy {
@@ -215,6 +217,11 @@ impl ContextPolicy {
     pub const fn network(&self) -> Option<&NetworkPolicy> {
         self.network.as_ref()
     }
+
+    /// Its directories; `None`: it changes files as the host's permissions let it.
+    pub const fn files(&self) -> Option<&FilesPolicy> {
+        self.files.as_ref()
+    }
 }
 
 /// What policy says of the spectator.
@@ -254,6 +261,7 @@ pub struct Policy {
     pub(super) spectator: Option<SpectatorPolicy>,
     pub(super) proc_lock: Rule<bool>,
     pub(super) host_network: Option<HostNetworkPolicy>,
+    pub(super) host_directories: Vec<Directory>,
     pub(super) digest: Digest,
 }
 
@@ -286,6 +294,16 @@ impl Policy {
     /// The host's own addresses; `None`: its services on ANY have every address.
     pub const fn host_network(&self) -> Option<&HostNetworkPolicy> {
         self.host_network.as_ref()
+    }
+
+    /// Directories that are the host's alone.
+    pub fn host_directories(&self) -> &[Directory] {
+        &self.host_directories
+    }
+
+    /// Whether it gives any directory to anybody, or keeps a context to its own.
+    pub fn judges_files(&self) -> bool {
+        !self.host_directories.is_empty() || self.contexts().any(|context| context.files.is_some())
     }
 
     /// The digest of the files.

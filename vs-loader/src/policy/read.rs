@@ -101,6 +101,7 @@ impl Reader<'_> {
             addresses: self.texts(&table, keys, ("addresses", "each of addresses"), expected::LIST),
             primary: self.texts(&table, keys, ("primary", "each of primary"), expected::TEXT_OR_LIST),
             any_ports: self.texts(&table, keys, ("any_ports", "each of any_ports"), expected::LIST),
+            directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
         }
     }
 
@@ -127,6 +128,8 @@ impl Reader<'_> {
             description: self.text(&table, keys, "description"),
             records_per_second: self.number(&table, keys, "records_per_second"),
             record_burst: self.number(&table, keys, "record_burst"),
+            directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
+            shared_write: self.boolean(&table, keys, "shared_write"),
             network: self.network(&table, keys),
         }
     }

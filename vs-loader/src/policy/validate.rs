@@ -10,12 +10,14 @@ use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::document::{ContextTable, Field, HostTable, Number, PolicyDocument, SpectatorTable, TableName};
 use super::error::{PolicyError, PolicyErrors, Problem, nearest};
+use super::files::Directory;
 use super::model::{Confine, ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
 use super::network::HostNetworkPolicy;
 use super::network_error::NetworkProblem;
 use super::place::{Located, Place};
 use super::prefix::Claims;
 
+mod files;
 mod network;
 mod ports;
 
@@ -78,19 +80,34 @@ pub(super) fn validate(
     }
     validator.alone();
     let Validator { errors, contexts, spectator, host, .. } = validator;
-    let (proc_lock, host_network) = host
-        .map_or((Rule { value: false, place: None }, None), |(_, proc_lock, network)| (proc_lock, network));
+    let host = host.unwrap_or_default();
     match PolicyErrors::collect(errors) {
         Some(errors) => Err(errors),
-        None => Ok(Policy { contexts, spectator, proc_lock, host_network, digest }),
+        None => Ok(Policy {
+            contexts,
+            spectator,
+            proc_lock: host.proc_lock.unwrap_or(Rule { value: false, place: None }),
+            host_network: host.network,
+            host_directories: host.directories,
+            digest,
+        }),
     }
+}
+
+/// What policy says of the host.
+#[derive(Default)]
+struct Host {
+    place: Option<Place>,
+    proc_lock: Option<Rule<bool>>,
+    network: Option<HostNetworkPolicy>,
+    directories: Vec<Directory>,
 }
 
 /// What has been validated so far.
 #[derive(Default)]
 struct Validator {
     errors: Vec<PolicyError>,
-    host: Option<(Place, Rule<bool>, Option<HostNetworkPolicy>)>,
+    host: Option<Host>,
     spectator: Option<SpectatorPolicy>,
     contexts: BTreeMap<Xid, ContextPolicy>,
     /// Where each name was used first, of contexts with errors too.
@@ -101,6 +118,8 @@ struct Validator {
     claims: Claims<Claimant>,
     /// Addresses so far, of all contexts and with errors too.
     addresses: usize,
+    /// Whose each directory is and where it was given first, of contexts with errors too.
+    directories: BTreeMap<String, (TableName, Place)>,
 }
 
 impl Validator {
@@ -118,7 +137,7 @@ impl Validator {
     }
 
     fn host(&mut self, host: HostTable) {
-        if let Some((first, ..)) = &self.host {
+        if let Some(first) = self.host.as_ref().and_then(|host| host.place.as_ref()) {
             let problem = Problem::DuplicateTable { table: TableName::Host, first: first.clone() };
             return self.report(host.place, problem);
         }
@@ -127,7 +146,8 @@ impl Validator {
             Field::Absent | Field::Faulty => Rule { value: false, place: None },
         };
         let network = self.host_network(host.addresses, host.primary, host.any_ports);
-        self.host = Some((host.place, proc_lock, network));
+        let directories = self.directories(&TableName::Host, host.directories).unwrap_or_default();
+        self.host = Some(Host { place: Some(host.place), proc_lock: Some(proc_lock), network, directories });
     }
 
     fn spectator(&mut self, spectator: SpectatorTable) {
@@ -176,6 +196,8 @@ impl Validator {
         let description = self.description(&table, context.description);
         let is_network_only = confine.value == Confine::Network;
         let network = self.network(&table, &name, context.network, (is_whole, is_network_only));
+        let files =
+            self.files(&table, context.directories, context.shared_write, (is_whole, is_network_only));
         if self.names.len() == MAX_CONTEXTS as usize + 1 {
             self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
         }
@@ -183,8 +205,18 @@ impl Validator {
             (Err(cause), _) => self.report(place, Problem::BadName { table, cause }),
             (Ok(_), None) => {}
             (Ok(name), Some(xid)) => {
-                let context =
-                    ContextPolicy { name, place, xid, mode, proc_mode, confine, rate, description, network };
+                let context = ContextPolicy {
+                    name,
+                    place,
+                    xid,
+                    mode,
+                    proc_mode,
+                    confine,
+                    rate,
+                    description,
+                    network,
+                    files,
+                };
                 self.contexts.insert(context.xid.value, context);
             }
         }

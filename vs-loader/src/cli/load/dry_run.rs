@@ -11,7 +11,9 @@ use crate::cli::addresses::{Foreseen, add_sources};
 use crate::cli::output::Output;
 use crate::cli::processes::live_processes;
 use crate::cli::{CommandResult, Failure, exit_code};
+use crate::compile::files::file_claims;
 use crate::compile::{EpochRows, diff, needed_hooks};
+use crate::host_files;
 use crate::host_network::HostNetworkError;
 use crate::kernel::pins::Pins;
 use crate::kernel::support::Support;
@@ -68,6 +70,7 @@ pub(super) fn run(
             .collect(),
     };
     output.answer(&answer, print)?;
+    host_files::open(file_claims(policy, &new))?;
     match (conflicts.is_empty(), flaws.is_empty()) {
         (true, true) => Ok(exit_code::SUCCESS),
         (false, true) => Err(rows::refused(&conflicts)),

@@ -10,9 +10,11 @@ use super::Arguments;
 use crate::cli::addresses::Foreseen;
 use crate::cli::processes::{live_processes, stop_contexts};
 use crate::cli::{Failure, exit_code};
+use crate::compile::files::file_claims;
 use crate::compile::{
     Conflict, EpochRows, Known, MapEntries, Networks, Rows, compile, keep_orphans, reload_conflicts,
 };
+use crate::host_files;
 use crate::kernel::attach::boot_clock;
 use crate::maps::apply::next_generation;
 use crate::maps::live::LiveStore;
@@ -33,6 +35,7 @@ pub(super) fn wanted(
     if arguments.stop && !conflicts.is_empty() {
         // Before anything dies for a policy that the machine cannot have.
         Foreseen::of(Some(policy), entries.rows(), entries.networks())?;
+        host_files::open(file_claims(policy, entries.rows()))?;
         stop_contexts(store, old.rows, conflicts.iter().map(|conflict| conflict.context.xid))?;
         conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     }

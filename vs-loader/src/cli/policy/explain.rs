@@ -40,6 +40,9 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "KIND", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(FILE_KINDS.iter().map(|kind| kind.name)))]
     file: Option<String>,
+    /// Where an ordinary file lies that it acts on, in place of its kind: by the policy's directories, without a look at the machine.
+    #[arg(long, value_name = "PATH", conflicts_with = "file")]
+    path: Option<String>,
     /// The capability it uses: a name such as `sys_admin`, or a number.
     #[arg(long, value_name = "NAME", value_parser = parse_capability)]
     capability: Option<u32>,
@@ -105,6 +108,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
         target: arguments.target.clone(),
         standing: arguments.standing.into(),
         file: arguments.file.clone(),
+        path: arguments.path.clone(),
         capability: arguments.capability,
         socket: arguments.socket.clone(),
         address: arguments.address,

@@ -39,6 +39,10 @@ struct ContextAnswer {
     record_burst: u32,
     /// `None`: it uses the host's addresses.
     network: Option<NetworkAnswer>,
+    /// Where it changes files; `None`: as the host's permissions let it.
+    directories: Option<Vec<String>>,
+    /// Whether it changes files that are nobody's, too.
+    shared_write: bool,
     description: Option<String>,
     defined_at: Option<PlaceAnswer>,
     /// The same for people.
@@ -99,6 +103,10 @@ fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules
         records_per_second: rules.records_per_second,
         record_burst: rules.record_burst,
         network: named.and_then(|context| NetworkAnswer::of(context, entries)),
+        directories: named
+            .and_then(ContextPolicy::files)
+            .map(|files| files.directories().iter().map(|directory| directory.path().to_owned()).collect()),
+        shared_write: named.and_then(ContextPolicy::files).is_none_or(|files| files.shared_write().value()),
         description: description.map(str::to_owned),
         defined_at: place.map(PlaceAnswer::of),
         place: place.map(Place::to_string).unwrap_or_default(),
@@ -117,9 +125,15 @@ fn rule_text(line: &RuleLine) -> String {
 fn groups(policy: &Policy, entries: &MapEntries) -> Vec<Group> {
     let attached = entries.needed_hooks();
     let mut groups: Vec<Group> = Vec::new();
-    for need in
-        [Need::Always, Need::HostTreeOrNetwork, Need::HostTree, Need::HostProc, Need::Network, Need::Ping]
-    {
+    for need in [
+        Need::Always,
+        Need::HostTreeNetworkOrFiles,
+        Need::HostTreeOrFiles,
+        Need::HostTree,
+        Need::HostProc,
+        Need::Network,
+        Need::Ping,
+    ] {
         let hooks: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
         let is_attached = hooks.iter().all(|hook| attached.contains(hook));
         let title = match cause(policy, entries, need) {
@@ -164,6 +178,11 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", line.trim_end())?;
         if let Some(network) = &context.network {
             write_wrapped(out, "       ", &network.line)?;
+        }
+        if let Some(directories) = &context.directories {
+            let list = if directories.is_empty() { "none".to_owned() } else { directories.join(", ") };
+            let beyond = if context.shared_write { "; and what is nobody's" } else { "" };
+            write_wrapped(out, "       ", &format!("directories {list}{beyond}"))?;
         }
     }
     for group in &answer.groups {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Answer, addresses};
+use super::{Answer, addresses, directories};
 
 pub(super) fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     for alarm in &answer.alarms {
@@ -21,6 +21,7 @@ pub(super) fn print(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
     hooks(answer, out)?;
     contexts(answer, out)?;
     addresses::print(&answer.addresses, out)?;
+    directories::print(&answer.directories, out)?;
     if answer.steered == Some(false) {
         writeln!(
             out,

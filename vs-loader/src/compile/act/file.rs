@@ -42,6 +42,14 @@ impl FileKind {
     /// A file of a file system that holds files.
     const ORDINARY: Self = on("ordinary", EXT4, "a file or directory of a file system that holds files");
 
+    /// The same for who holds references.
+    pub const ORDINARY_KIND: &'static Self = &Self::ORDINARY;
+
+    /// Whether it is somebody's by the directory that it lies in: whether it is on a file system that holds files.
+    pub(super) fn has_owner(target: &Target<'_>) -> bool {
+        target.file.unwrap_or(&Self::ORDINARY).name == Self::ORDINARY.name
+    }
+
     /// The kind with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         FILE_KINDS.iter().find(|kind| kind.name == name)

@@ -30,6 +30,8 @@ pub struct Question {
     pub standing: Standing,
     /// A [`FileKind`]'s name.
     pub file: Option<String>,
+    /// Where a file of an ordinary kind lies, in place of its kind.
+    pub path: Option<String>,
     /// A capability's number.
     pub capability: Option<u32>,
     /// A [`super::super::act::SocketKind`]'s name.
@@ -99,7 +101,13 @@ pub(super) fn check_operands(
     let needs_address = act.operand == Operand::Address;
     let is_ipv6 = question.address.is_some_and(|address| address.is_ipv6());
     let options = [
-        (needs_file, question.file.is_some(), "--file", "the kind of file"),
+        (
+            needs_file,
+            question.file.is_some() || question.path.is_some(),
+            "--file",
+            "the kind of file, or --path",
+        ),
+        (false, question.path.is_some() && (!needs_file || question.file.is_some()), "--path", ""),
         (needs_target, question.target.is_some(), "--target", "whose process"),
         (needs_capability, question.capability.is_some(), "--capability", "which capability"),
         (act.operand == Operand::Socket, question.socket.is_some(), "--socket", "the kind of socket"),

@@ -51,13 +51,28 @@ fn definition(part: &'static str, party: &Party, policy: &Policy) -> Option<Rule
 pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLine> {
     let line =
         |text: String, place: Option<&Place>| Some(RuleLine { part: "hook", text, place: place.cloned() });
-    if need == Need::HostTreeOrNetwork {
-        return cause(policy, entries, Need::HostTree).or_else(|| cause(policy, entries, Need::Network));
+    let directories = || {
+        let judged = policy.host_directories().first().map(|directory| ("[host]".to_owned(), directory));
+        let judged = judged.or_else(|| {
+            policy.contexts().find_map(|context| {
+                let directory = context.files()?.directories().first()?;
+                Some((format!("[context.{}]", context.name()), directory))
+            })
+        });
+        judged.and_then(|(table, directory)| line(format!("{table} directories"), Some(directory.place())))
+    };
+    let host_tree = || cause(policy, entries, Need::HostTree);
+    match need {
+        Need::HostTreeOrFiles => return host_tree().or_else(directories),
+        Need::HostTreeNetworkOrFiles => {
+            return host_tree().or_else(|| cause(policy, entries, Need::Network)).or_else(directories);
+        }
+        _ => {}
     }
     let xid = *rows_in_need(need, entries.rows()).first()?;
     match (need, policy.context(xid)) {
         // Asked for above by its parts.
-        (Need::Always | Need::HostTreeOrNetwork, _) => None,
+        (Need::Always | Need::HostTreeOrFiles | Need::HostTreeNetworkOrFiles, _) => None,
         (Need::HostTree | Need::HostProc, _) if policy.proc_lock().value() => {
             line("[host] proc_lock = true".into(), policy.proc_lock().place())
         }

@@ -222,7 +222,7 @@ fn a_question_that_does_not_fit_is_refused() {
     );
     assert_eq!(refused(&on("web", "poke", "db")), "there is no act \"poke\"; see --list-acts");
     assert_eq!(refused(&question("web", "signal")), "the act signal needs --target, whose process");
-    assert_eq!(refused(&question("web", "open")), "the act open needs --file, the kind of file");
+    assert_eq!(refused(&question("web", "open")), "the act open needs --file, the kind of file, or --path");
     assert_eq!(refused(&file("web", "open", "proc-pid")), "the act open needs --target, whose process");
     assert_eq!(
         refused(&file("web", "open", "floppy")),

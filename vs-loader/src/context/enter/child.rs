@@ -138,6 +138,8 @@ fn prepare(
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(failed("hold this process"))?;
     store.set_task_tag(own.as_fd(), plan.tag)?;
+    // What is closed below must not be closed once more.
+    drop(own);
     // SAFETY: what is closed is the store's, the locks', the namespaces' and the parent's end of the channel; this process uses
     // none of them again and leaves by `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }

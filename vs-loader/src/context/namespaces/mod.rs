@@ -14,10 +14,12 @@ pub mod tree;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, WaitOptions};
 use rustix::thread::UnshareFlags;
+use vs_common::context::{Tag, lifecycle};
 use vs_common::policy_entry::ProcMode;
 
 use super::Witness;
@@ -28,8 +30,10 @@ use super::reaper::{self, ReaperError};
 use super::registry::{self, Context, RegistryError};
 use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError};
 use super::syscall::{self, SingleThreaded};
+use crate::compile::files::paths_of;
 use crate::lock::PATIENCE;
-use crate::maps::store::Store;
+use crate::maps::apply::files_of;
+use crate::maps::store::{Store, StoreError};
 use tree::{TreeError, Visibility};
 
 /// Why a context's namespaces cannot be found or made.
@@ -102,7 +106,7 @@ pub(super) fn obtain(
         ProcMode::Hidepid => {
             let mount = match find_mount(store, &directory, context)? {
                 Some(mount) => mount,
-                None => make_mount(&directory, context, witness, token)?,
+                None => make_mount(store, &directory, context, witness, token)?,
             };
             Ok(Some(Namespaces { mount, process: None }))
         }
@@ -173,6 +177,7 @@ fn find_mount(
 
 /// Makes a mount namespace, in a child that ends when it is pinned.
 fn make_mount(
+    store: &mut dyn Store,
     directory: &ContextDirectory,
     context: &Context,
     witness: &mut dyn Witness,
@@ -183,7 +188,7 @@ fn make_mount(
         // SAFETY: the parent's end; this child has no use for it and ends with `_exit`.
         unsafe { ours.close_copy() };
         let made = unshare_host_tree(token, UnshareFlags::NEWNS)
-            .and_then(|()| tree::build(Visibility::PtraceableOnly).map_err(MakeError::from))
+            .and_then(|()| build_tree(&mut *store, context, Visibility::PtraceableOnly))
             .and_then(|notices| send_notices(&theirs, notices).map_err(MakeError::Report));
         report(&theirs, &made.map_or_else(|error| Message::failed(&error), |()| Message::Tagged))
     })
@@ -201,6 +206,32 @@ fn make_mount(
     made
 }
 
+/// Builds a context's mount tree around this process and gives it what is in memory of it. Returns what the administrator should know.
+pub(super) fn build_tree(
+    store: &mut dyn Store,
+    context: &Context,
+    visibility: Visibility,
+) -> Result<Vec<String>, MakeError> {
+    let temporary = own_temporary(store, context)?;
+    let built = tree::build(visibility, &temporary)?;
+    let tag = Tag { xid: context.xid, lifecycle: 0, generation: context.generation };
+    for root in &built.own {
+        store.set_filesystem_tag(root.as_fd(), tag)?;
+    }
+    Ok(built.notices)
+}
+
+/// The directories for temporary files that a context has for itself: it cannot write to the host's, unless policy gives it one of them, or
+/// something in one.
+fn own_temporary(store: &dyn Store, context: &Context) -> Result<Vec<&'static str>, StoreError> {
+    if context.residence & lifecycle::FILES == 0 {
+        return Ok(Vec::new());
+    }
+    let given = paths_of(&files_of(store, store.epoch()?)?, context.xid);
+    let is_given = |place: &str| given.iter().any(|path| Path::new(path).starts_with(place));
+    Ok(tree::TEMPORARY.into_iter().filter(|place| !is_given(place)).collect())
+}
+
 /// Why a child could not make namespaces.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MakeError {
@@ -216,6 +247,8 @@ pub(super) enum MakeError {
     HostTree(#[from] HostTreeError),
     #[error(transparent)]
     Tree(#[from] TreeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Gives this process a copy of the host's mount tree, wherever it stood before, and whatever else `flags` say.

@@ -64,12 +64,24 @@ const REPLACED: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 /// How many times the list of mounts is read again while something is left to detach.
 const ROUNDS: usize = 64;
 
-/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. Returns what the
-/// administrator should know: which mounts the context does not get because nobody knows their type.
+/// Directories for files that nobody keeps. A context that has its own files has its own of these.
+pub(in crate::context) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// A mount tree that is finished.
+#[derive(Debug)]
+pub(in crate::context) struct Tree {
+    /// What the administrator should know: which mounts the context does not get because nobody knows their type.
+    pub notices: Vec<String>,
+    /// The roots of the file systems in memory that were made for it.
+    pub own: Vec<OwnedFd>,
+}
+
+/// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. `temporary`: which of [`TEMPORARY`] are
+/// to be its own.
 ///
 /// # Errors
 /// A step failed, or something of the host's is left: the namespace must not be used.
-pub(in crate::context) fn build(visibility: Visibility) -> Result<Vec<String>, TreeError> {
+pub(in crate::context) fn build(visibility: Visibility, temporary: &[&str]) -> Result<Tree, TreeError> {
     let host_proc = fresh::directory(CWD, "/proc")?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(MountError::at("make private the mounts below", "/"))?;
@@ -87,6 +99,9 @@ pub(in crate::context) fn build(visibility: Visibility) -> Result<Vec<String>, T
     procfs::restrict(proc.as_fd(), devices.directory.as_fd(), visibility)?;
     let sys = procfs::mount_sys()?;
     mount_run(&resolver_files)?;
+    for path in temporary {
+        mount_temporary(path)?;
+    }
     rustix::process::chdir("/").map_err(MountError::at("change into", "/"))?;
 
     let own = Own {
@@ -98,7 +113,7 @@ pub(in crate::context) fn build(visibility: Visibility) -> Result<Vec<String>, T
     let on_devices = read_below(&proc, "filesystems")?;
     let on_devices = String::from_utf8_lossy(&on_devices);
     match first_left(&mounts(&proc)?, &own, &filesystems::on_devices(&on_devices)) {
-        None => Ok(notices),
+        None => Ok(Tree { notices, own: own_directories(temporary)? }),
         Some(left) => Err(left),
     }
 }
@@ -185,6 +200,30 @@ fn mount_run(resolver_files: &[resolver::ResolverFile]) -> Result<(), TreeError>
     resolver::write(&run, resolver_files)?;
     fresh::attach(run, target, "/run")?;
     Ok(())
+}
+
+/// Mounts an empty directory that everybody may write to over one that the host has; no error where it has none.
+fn mount_temporary(path: &str) -> Result<(), TreeError> {
+    let target = match fresh::directory(CWD, path) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        result => result?,
+    };
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fresh::attach(fresh::filesystem("tmpfs", &[("mode", "1777")], attributes)?, target, path)?;
+    Ok(())
+}
+
+/// The roots of the mounts in memory that are ours, in a finished tree.
+fn own_directories(temporary: &[&str]) -> Result<Vec<OwnedFd>, TreeError> {
+    let mut own = Vec::new();
+    for path in ["/dev", "/dev/shm", "/run"].iter().chain(temporary) {
+        match fresh::directory(CWD, path) {
+            Ok(directory) => own.push(directory),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(own)
 }
 
 /// What in the finished tree is ours.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use vs_common::context::Tag;
+use vs_common::filesystem::FileKey;
 use vs_common::id::Xid;
 use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::*;
+use crate::compile::files::file_row;
 use crate::maps::fake::{FakePrograms, FakeStore, Plan};
 
 const NOW: u64 = 1_000_000;
@@ -78,6 +80,7 @@ impl World {
     fn assert_clean(&self) {
         let epoch = self.store.epoch;
         assert!(self.store.rows.keys().all(|key| key.epoch == epoch), "rows of another epoch");
+        assert!(self.store.files.keys().all(|key| key.epoch == epoch), "directories of another epoch");
         assert!(self.store.infos.keys().all(|key| *key == epoch), "another epoch's author");
         assert!(self.programs.links.borrow().keys().all(|key| *key == epoch), "links of another epoch");
         let rows = self.store.rows.iter().map(|(key, rules)| (key.xid, rules.generation));
@@ -109,6 +112,7 @@ fn wanted(rows: &[(u32, &str, Mode)], hooks: &[Hook]) -> Wanted {
     Wanted {
         rows: rows.iter().map(|(xid, name, mode)| (Xid(*xid), rules(name, *mode))).collect(),
         networks: BTreeMap::new(),
+        files: files(rows),
         hooks: hooks.to_vec(),
         info: EpochInfo {
             loaded_at: 1,
@@ -119,6 +123,18 @@ fn wanted(rows: &[(u32, &str, Mode)], hooks: &[Hook]) -> Wanted {
             reserved: 0,
         },
     }
+}
+
+/// A directory for each context, and the host's.
+fn files(rows: &[(u32, &str, Mode)]) -> Files {
+    let tag = |xid| Tag { xid, lifecycle: 0, generation: Generation(0) };
+    let owners = rows.iter().map(|(xid, ..)| Xid(*xid)).chain([Xid::HOST]);
+    owners
+        .map(|xid| {
+            let key = FileKey { device: 1, inode: u64::from(xid.0) + 2, ..FileKey::default() };
+            (key, file_row(&format!("/srv/{xid}"), tag(xid)))
+        })
+        .collect()
 }
 
 fn first() -> Wanted {

@@ -143,7 +143,7 @@ impl Validator {
     /// Reports addresses of the host's beside which no context has any: nothing would come of them.
     pub(super) fn alone(&mut self) {
         let has_network = self.contexts.values().any(|context| context.network.is_some());
-        if let Some((_, _, Some(network))) = &self.host
+        if let Some(network) = self.host.as_ref().and_then(|host| host.network.as_ref())
             && !has_network
             && self.errors.is_empty()
         {

@@ -4,9 +4,16 @@
 //! with a mount namespace of its own has none of these files in it, and a `/dev/pts` that is its own. `/proc/PID` is judged for all where
 //! policy asks for the second lock. A process whose tag could not be read is judged like one in the host's tree.
 
+mod owner;
+
 use crate::context::{Identity, Tag};
 use crate::id::ContextKind;
 use crate::verdict::{Errno, Reason, Verdict};
+
+pub use owner::{
+    CHANGING_REQUESTS, FileKey, FileNumbers, FileOwner, FileRow, MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file,
+    is_changing_request,
+};
 
 /// Superblock magics (`include/uapi/linux/magic.h`).
 pub mod magic {
@@ -40,6 +47,8 @@ pub mod magic {
     pub const CONFIGFS: u64 = 0x6265_6570;
     /// pstore: other boots' kernel logs.
     pub const PSTORE: u64 = 0x6165_676c;
+    /// POSIX message queues.
+    pub const MQUEUE: u64 = 0x1980_0202;
 }
 
 /// What a file system lets its users do to the kernel.
@@ -85,6 +94,8 @@ pub mod file_type {
     pub const CHARACTER: u32 = 0o020_000;
     /// A block device.
     pub const BLOCK: u32 = 0o060_000;
+    /// A pipe with a name.
+    pub const FIFO: u32 = 0o010_000;
 }
 
 /// Whether the character device is one of null, zero, full, random, urandom, tty and ptmx.

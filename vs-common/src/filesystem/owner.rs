@@ -1,0 +1,234 @@
+//! Whose a file is: the nearest directory above it that policy gives to somebody says so.
+//!
+//! Nothing is written to a file, and nothing is kept for one: a look at a file walks up from it, so that a file that is moved, made or
+//! unpacked belongs to whoever has the directory it lies in, at once. A file with several names is judged by the one it is reached by; a
+//! guest makes no second name for a file that is not its own.
+
+use crate::context::{Access, Identity, Tag};
+use crate::id::{ContextKind, Epoch, Generation, Xid};
+use crate::verdict::{Errno, Reason, Verdict};
+
+/// How many directories above a file are looked at. Whose a deeper one is cannot be told.
+pub const MAX_DEPTH: u32 = 64;
+/// Bytes of a directory's path in [`FileRow`], without a terminating zero.
+pub const PATH_SIZE: usize = 240;
+
+/// The key of `FILES`: a directory, as the kernel tells it from all others of its file system's life.
+///
+/// Numbers of inodes are given again, generations of a number are not: ext4, xfs, btrfs and tmpfs draw them at random or count them up. The
+/// device is the superblock's, which on btrfs is not the one that stat(2) shows.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct FileKey {
+    /// The load that the row belongs to.
+    pub epoch: Epoch,
+    /// `super_block.s_dev`.
+    pub device: u32,
+    /// `inode.i_ino`.
+    pub inode: u64,
+    /// `inode.i_generation`.
+    pub generation: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<FileKey>() == 24);
+
+/// What policy says of one directory, and of all below it that no other row is nearer to.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileRow {
+    /// Whose it is; of xid 0: the host's alone.
+    pub owner: Tag,
+    /// Its path when policy was loaded, padded with zeros. No program reads it.
+    pub path: [u8; PATH_SIZE],
+}
+
+const _: () = assert!(size_of::<FileRow>() == 256);
+
+/// What the program `file_numbers` tells of a descriptor.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileNumbers {
+    /// Its number in the process that asks.
+    pub descriptor: u32,
+    /// `super_block.s_dev`.
+    pub device: u32,
+    /// `inode.i_ino`.
+    pub inode: u64,
+    /// `inode.i_generation`.
+    pub generation: u32,
+    /// `inode.i_mode`.
+    pub mode: u32,
+    /// `super_block.s_magic`.
+    pub magic: u64,
+}
+
+const _: () = assert!(size_of::<FileNumbers>() == 32);
+
+/// Whose a file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileOwner {
+    /// Nobody's in particular: the host's, for everybody to read.
+    Shared,
+    /// The host's alone.
+    Host,
+    /// A context's.
+    Context(Tag),
+    /// It lies too deep to tell.
+    Unknown,
+}
+
+impl FileOwner {
+    /// What a row says.
+    #[inline(always)]
+    pub const fn of(row: &Tag) -> Self {
+        match row.xid {
+            Xid::HOST => Self::Host,
+            TOO_DEEP_XID => Self::Unknown,
+            _ => Self::Context(*row),
+        }
+    }
+}
+
+const TOO_DEEP_XID: Xid = Xid(u32::MAX);
+
+/// What stands for the row of a file that lies too deep.
+pub const TOO_DEEP: Tag = Tag { xid: TOO_DEEP_XID, lifecycle: 0, generation: Generation(0) };
+
+/// Who may do what with a file's contents, names and attributes.
+///
+/// | whose it is               | guest: read            | guest: change                              | spectator: read, change |
+/// |---------------------------|------------------------|--------------------------------------------|-------------------------|
+/// | its context's             | allow                  | allow                                      | -                       |
+/// | another context's         | EACCES `foreign-file`  | EACCES `foreign-file`                      | allow, EACCES           |
+/// | the host's alone          | EACCES `host-file`     | EACCES `host-file`                         | allow, EACCES           |
+/// | nobody's in particular    | allow                  | EACCES `host-file`; not confined: allow    | allow, EACCES           |
+/// | too deep to tell          | EACCES `unknown-file`  | EACCES `unknown-file`                      | allow, EACCES           |
+///
+/// A guest is confined if policy gives it `directories`. The host may all; an unknown actor may read what is nobody's. `EACCES` is what a
+/// file without permission gives, which every program expects.
+#[inline(always)]
+pub const fn decide_file(actor: Identity, owner: FileOwner, access: Access) -> Verdict {
+    let is_read = matches!(access, Access::Read);
+    let actor = match actor {
+        Identity::Host => return Verdict::Allow,
+        Identity::Unknown if is_read && matches!(owner, FileOwner::Shared) => return Verdict::Allow,
+        Identity::Unknown => return Verdict::Deny(Errno::Eacces, Reason::UnknownActor),
+        Identity::Member(tag) => tag,
+    };
+    if matches!(actor.xid.kind(), ContextKind::Spectator) {
+        return if is_read { Verdict::Allow } else { Verdict::Deny(Errno::Eacces, Reason::SpectatorChange) };
+    }
+    let reason = match owner {
+        FileOwner::Context(owner) if owner.is_same_context(&actor) => return Verdict::Allow,
+        FileOwner::Context(_) => Reason::ForeignFile,
+        FileOwner::Shared if is_read || !actor.has_files() => return Verdict::Allow,
+        FileOwner::Shared | FileOwner::Host => Reason::HostFile,
+        FileOwner::Unknown => Reason::UnknownFile,
+    };
+    Verdict::Deny(Errno::Eacces, reason)
+}
+
+/// Requests of `ioctl(2)` that change a file by a descriptor that is open for reading only (`include/uapi/linux/fs.h`, `fscrypt.h`,
+/// `fsverity.h`), in the form of 32-bit programs, too.
+pub const CHANGING_REQUESTS: [u32; 6] = [
+    // FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS: chattr(1).
+    0x4008_6602,
+    0x4004_6602,
+    // FS_IOC_FSSETXATTR: projects and flags.
+    0x401c_5820,
+    // FS_IOC_SETVERSION, FS_IOC32_SETVERSION: the generation.
+    0x4008_7602,
+    0x4004_7602,
+    // FS_IOC_ENABLE_VERITY: never to be written again.
+    0x4080_6685,
+];
+
+/// Whether a request of `ioctl(2)` is one of [`CHANGING_REQUESTS`].
+#[inline(always)]
+pub const fn is_changing_request(request: u32) -> bool {
+    let mut at = 0;
+    while at < CHANGING_REQUESTS.len() {
+        if CHANGING_REQUESTS[at] == request {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+#[cfg(feature = "user")]
+mod user {
+    // SAFETY: `repr(C)`, `Copy`, without padding (the size is asserted above), and every bit pattern is a value.
+    unsafe impl aya::Pod for super::FileKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::FileRow {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::lifecycle;
+
+    const fn tag(xid: u32, generation: u64) -> Tag {
+        Tag { xid: Xid(xid), lifecycle: lifecycle::FILES, generation: Generation(generation) }
+    }
+
+    const ALLOW: Verdict = Verdict::Allow;
+    const fn eacces(reason: Reason) -> Verdict {
+        Verdict::Deny(Errno::Eacces, reason)
+    }
+
+    fn both(actor: Identity, owner: FileOwner) -> [Verdict; 2] {
+        [decide_file(actor, owner, Access::Read), decide_file(actor, owner, Access::Change)]
+    }
+
+    #[test]
+    fn a_confined_guest_changes_its_own_and_reads_what_is_nobodys() {
+        let guest = Identity::Member(tag(5, 1));
+        for (owner, expected) in [
+            (FileOwner::Context(tag(5, 1)), [ALLOW, ALLOW]),
+            (FileOwner::Context(tag(6, 1)), [eacces(Reason::ForeignFile); 2]),
+            // A number that was given again.
+            (FileOwner::Context(tag(5, 2)), [eacces(Reason::ForeignFile); 2]),
+            (FileOwner::Host, [eacces(Reason::HostFile); 2]),
+            (FileOwner::Shared, [ALLOW, eacces(Reason::HostFile)]),
+            (FileOwner::Unknown, [eacces(Reason::UnknownFile); 2]),
+        ] {
+            assert_eq!(both(guest, owner), expected, "{owner:?}");
+        }
+    }
+
+    #[test]
+    fn a_guest_without_directories_is_kept_from_others_only() {
+        let guest = Identity::Member(Tag { lifecycle: 0, ..tag(5, 1) });
+        assert_eq!(both(guest, FileOwner::Shared), [ALLOW, ALLOW]);
+        assert_eq!(both(guest, FileOwner::Context(tag(6, 1))), [eacces(Reason::ForeignFile); 2]);
+        assert_eq!(both(guest, FileOwner::Host), [eacces(Reason::HostFile); 2]);
+    }
+
+    #[test]
+    fn the_spectator_reads_everything_and_changes_nothing() {
+        let spectator = Identity::Member(Tag { lifecycle: 0, ..tag(1, 1) });
+        for owner in [FileOwner::Shared, FileOwner::Host, FileOwner::Context(tag(5, 1)), FileOwner::Unknown] {
+            assert_eq!(both(spectator, owner), [ALLOW, eacces(Reason::SpectatorChange)], "{owner:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_may_all_and_who_cannot_be_told_reads_what_is_nobodys() {
+        for owner in [FileOwner::Shared, FileOwner::Host, FileOwner::Context(tag(5, 1)), FileOwner::Unknown] {
+            assert_eq!(both(Identity::Host, owner), [ALLOW, ALLOW], "{owner:?}");
+        }
+        assert_eq!(both(Identity::Unknown, FileOwner::Shared), [ALLOW, eacces(Reason::UnknownActor)]);
+        assert_eq!(both(Identity::Unknown, FileOwner::Host), [eacces(Reason::UnknownActor); 2]);
+    }
+
+    #[test]
+    fn a_row_says_whose() {
+        assert_eq!(FileOwner::of(&tag(5, 1)), FileOwner::Context(tag(5, 1)));
+        assert_eq!(FileOwner::of(&Tag::default()), FileOwner::Host);
+        assert_eq!(FileOwner::of(&TOO_DEEP), FileOwner::Unknown);
+    }
+}

@@ -1,0 +1,198 @@
+//! Whose a file is, and whether the running task may read or change it.
+
+use core::ptr;
+
+use vs_common::context::{Access, Identity, Tag};
+use vs_common::filesystem::{
+    FileKey, FileOwner, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify, decide_file, magic,
+};
+use vs_common::hook::Hook;
+use vs_common::id::{ContextKind, Epoch};
+use vs_common::verdict::{Errno, Reason, Verdict};
+
+use crate::audit::Target;
+use crate::context;
+use crate::kernel::file::{Dentry, named_inode};
+use crate::kernel::inode::Inode;
+use crate::kernel::task::Task;
+use crate::maps::{EPOCH, FILE_EPOCHS, FILES};
+use crate::verdict::{ALLOW, Denial, allow_host, deny, returned};
+
+/// The row of a file that lies too deep.
+static TOO_DEEP_ROW: Tag = TOO_DEEP;
+
+/// An act on a file, in a word that functions hand on.
+#[derive(Clone, Copy)]
+pub(super) struct Act(u32);
+
+impl Act {
+    /// It changes something.
+    const CHANGE: u32 = 1 << 16;
+    /// What the name leads to is judged beside the directory that the name is in.
+    const NAMED: u32 = 1 << 17;
+
+    /// Looks.
+    #[inline(always)]
+    pub(super) const fn read(hook: Hook) -> Self {
+        Self(hook as u32)
+    }
+
+    /// Changes contents or attributes.
+    #[inline(always)]
+    pub(super) const fn change(hook: Hook) -> Self {
+        Self(hook as u32 | Self::CHANGE)
+    }
+
+    /// Takes a name away, and what it leads to from its place.
+    #[inline(always)]
+    pub(super) const fn unname(hook: Hook) -> Self {
+        Self(hook as u32 | Self::CHANGE | Self::NAMED)
+    }
+}
+
+/// Whether files on a file system have owners: not so what the kernel shows or is controlled by, and message queues, which are no files.
+#[inline(always)]
+pub(super) fn has_owners(inode: Inode, superblock_magic: u64) -> bool {
+    matches!(classify(superblock_magic), FilesystemClass::Ordinary)
+        && superblock_magic != magic::MQUEUE
+        && inode.has_place()
+}
+
+/// The epoch in force.
+#[inline(always)]
+fn epoch() -> Epoch {
+    match EPOCH.get(0) {
+        Some(epoch) => Epoch(*epoch),
+        None => Epoch(0),
+    }
+}
+
+/// Whether policy in force gives any directory to anybody.
+#[inline(always)]
+fn is_judged(epoch: Epoch) -> bool {
+    FILE_EPOCHS.get(epoch.0 & 1).is_some_and(|judged| *judged == epoch.0)
+}
+
+/// The row of a directory itself.
+#[inline(always)]
+fn row(key: &FileKey) -> *const Tag {
+    match FILES.get_ptr(key) {
+        // SAFETY: A map's value, of which only the address is taken; rows are freed after a grace period.
+        Some(row) => unsafe { &raw const (*row).owner },
+        None => ptr::null(),
+    }
+}
+
+/// The row that a file or directory on a device, or whatever is above it on its file system, has; null: none has one.
+///
+/// Without a lock: what moves meanwhile is found in its old place or its new one. A guest moves things only within its own directories.
+#[inline(never)]
+fn nearest_row(place: Dentry, device: u32, epoch: u32) -> *const Tag {
+    let mut key = FileKey { epoch: Epoch(epoch), device, inode: 0, generation: 0, reserved: 0 };
+    let mut place = place;
+    let mut depth = 0;
+    while depth < MAX_DEPTH {
+        (key.inode, key.generation) = place.numbers();
+        let found = row(&key);
+        if !found.is_null() {
+            return found;
+        }
+        let parent = place.parent();
+        if parent == place {
+            return ptr::null();
+        }
+        place = parent;
+        depth += 1;
+    }
+    &raw const TOO_DEEP_ROW
+}
+
+/// The row of what a dentry at an address names, if it names anything, and nothing above it.
+#[inline(never)]
+fn row_of_named(dentry: u64, device: u32, epoch: u32) -> *const Tag {
+    let inode = named_inode(dentry);
+    if inode.0 == 0 {
+        return ptr::null();
+    }
+    let (inode, generation) = (inode.number(), inode.generation());
+    row(&FileKey { epoch: Epoch(epoch), device, inode, generation, reserved: 0 })
+}
+
+/// Whether a file system is a context's as a whole: one in memory that entry made for it.
+#[inline(never)]
+fn is_own_filesystem(inode: Inode, xid: u32, generation: u64) -> u32 {
+    let Some(root) = inode.superblock_root() else { return 0 };
+    let tag = context::inode_tag(root);
+    // SAFETY: A map's value, which lives until the program returns.
+    u32::from(!tag.is_null() && unsafe { (*tag).xid.0 == xid && (*tag).generation.0 == generation })
+}
+
+/// Whether a row is of the context that a tag is of.
+#[inline(always)]
+fn is_of(row: *const Tag, tag: &Tag) -> bool {
+    // SAFETY: A map's value, which lives until the program returns.
+    unsafe { (*row).is_same_context(tag) }
+}
+
+/// What becomes of an act by a task that has some storage, on what `place` names; `inode` is on the same file system. `named`: the address
+/// of the dentry that a record tells of. See [`decide_file`].
+#[inline(never)]
+pub(super) fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i32 {
+    let actor = context::actor(current);
+    if matches!(actor, Identity::Host) {
+        return allow_host();
+    }
+    let tag = match actor {
+        Identity::Member(tag) => tag,
+        Identity::Host | Identity::Unknown => context::NOBODY,
+    };
+    let is_change = act.0 & Act::CHANGE != 0;
+    let access = if is_change { Access::Change } else { Access::Read };
+    let epoch = epoch();
+    let is_spectator = matches!(tag.xid.kind(), ContextKind::Spectator);
+    if !is_judged(epoch) && !(is_spectator && is_change) {
+        return ALLOW;
+    }
+    let device = inode.superblock_device();
+    let mut found = ptr::null();
+    if act.0 & Act::NAMED != 0 {
+        found = row_of_named(named, device, epoch.0);
+    }
+    if found.is_null() || is_of(found, &tag) {
+        found = nearest_row(place, device, epoch.0);
+    }
+    let owner = if found.is_null() {
+        FileOwner::Shared
+    } else {
+        // SAFETY: A map's value or a constant, which live until the program returns.
+        FileOwner::of(unsafe { &*found })
+    };
+    // As one number, read back: of an errno that an allow does not have LLVM leaves the register unset, and the verifier refuses.
+    let denied: u32 = match decide_file(actor, owner, access) {
+        Verdict::Allow => 0,
+        Verdict::Deny(errno, reason) => {
+            errno as u32 | (reason as u32) << 8 | u32::from(reason.is_between_contexts()) << 16
+        }
+    };
+    // SAFETY: A reference to a live local.
+    let denied = unsafe { ptr::read_volatile(&raw const denied) };
+    if denied == 0 || (found.is_null() && is_own_filesystem(inode, tag.xid.0, tag.generation.0) != 0) {
+        return ALLOW;
+    }
+    let mut denial = Denial::NONE;
+    denial.actor = tag;
+    denial.target = Target::file(inode.address(), inode.superblock_magic(), named, None);
+    if !found.is_null() {
+        // SAFETY: As above.
+        denial.target.set_owner(unsafe { &*found });
+    }
+    denial.detail = u64::from(is_change);
+    denial.hook = act.0 as u16;
+    denial.reason = (denied >> 8 & 0xff) as u16;
+    denial.errno = (denied & 0xff) as u16;
+    denial.is_between = (denied >> 16) as u16;
+    if deny(&denial) == 0 { ALLOW } else { returned(Errno::Eacces) }
+}
+
+// Every refusal is EACCES, and every reason fits.
+const _: () = assert!(Reason::ALL.len() < 256);

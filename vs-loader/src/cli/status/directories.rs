@@ -1,0 +1,67 @@
+//! The directories of contexts, and whether they are still what policy gave.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+
+use serde::Serialize;
+use vs_common::id::Xid;
+
+use crate::compile::files::{Files, path_of};
+use crate::compile::{Rows, name_of};
+
+/// A directory that is somebody's.
+#[derive(Serialize, Debug)]
+pub(super) struct DirectoryAnswer {
+    /// Its path when policy was loaded.
+    path: String,
+    /// Whose it is; "host": the host's alone.
+    name: String,
+    xid: u32,
+    /// Whether the path still leads there.
+    is_there: bool,
+}
+
+/// Every one, by owner and path.
+pub(super) fn answers(rows: &Rows, files: &Files) -> Vec<DirectoryAnswer> {
+    let answer = |(key, row): (&vs_common::filesystem::FileKey, &vs_common::filesystem::FileRow)| {
+        let (xid, path) = (row.owner.xid, path_of(row).into_owned());
+        DirectoryAnswer {
+            // The number of its inode is the same to stat(2), whatever the file system.
+            is_there: fs::symlink_metadata(&path).is_ok_and(|facts| facts.ino() == key.inode),
+            name: match xid {
+                Xid::HOST => "host".to_owned(),
+                xid => rows.get(&xid).map(|rules| name_of(rules).into_owned()).unwrap_or_default(),
+            },
+            xid: xid.0,
+            path,
+        }
+    };
+    let mut answers: Vec<_> = files.iter().map(answer).collect();
+    answers.sort_by(|a, b| (a.xid, &a.path).cmp(&(b.xid, &b.path)));
+    answers
+}
+
+/// What is wrong with them.
+pub(super) fn alarms(answers: &[DirectoryAnswer]) -> impl Iterator<Item = String> {
+    answers.iter().filter(|answer| !answer.is_there).map(|DirectoryAnswer { path, name, .. }| {
+        format!(
+            "the directory {path} of {name} is gone, or another one has come in its place, which is nobody's; load the policy again"
+        )
+    })
+}
+
+/// A table, if there is anything to show.
+pub(super) fn print(answers: &[DirectoryAnswer], out: &mut dyn Write) -> io::Result<()> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let width =
+        answers.iter().map(|answer| answer.name.chars().count()).max().unwrap_or(0).max("CONTEXT".len());
+    writeln!(out, "\n{:width$}  DIRECTORY", "CONTEXT")?;
+    for DirectoryAnswer { name, path, is_there, .. } in answers {
+        let gone = if *is_there { "" } else { "  (gone)" };
+        writeln!(out, "{name:width$}  {path}{gone}")?;
+    }
+    Ok(())
+}

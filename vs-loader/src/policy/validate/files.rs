@@ -1,0 +1,79 @@
+//! A context's directories: whether they are paths, and whose they are.
+
+use std::collections::btree_map::Entry;
+
+use super::Validator;
+use crate::policy::document::{Field, TableName};
+use crate::policy::error::Problem;
+use crate::policy::files::{Directory, FilesPolicy, FilesProblem, flaw_of};
+use crate::policy::model::Rule;
+use crate::policy::place::{Located, Place};
+
+impl Validator {
+    /// The directories of a context; `None`: it has no key for them.
+    ///
+    /// `is_whole`: the file's syntax is right, so a key that was not found is not there. `is_network_only`: the context confines addresses only.
+    pub(super) fn files(
+        &mut self,
+        table: &TableName,
+        directories: Field<Vec<Field<String>>>,
+        shared_write: Field<bool>,
+        (is_whole, is_network_only): (bool, bool),
+    ) -> Option<FilesPolicy> {
+        let shared_write = match shared_write {
+            Field::Given(Located { value, place }) => Rule { value, place: Some(place) },
+            Field::Absent | Field::Faulty => Rule { value: false, place: None },
+        };
+        if matches!(directories, Field::Absent) {
+            if let Some(place) = shared_write.place.filter(|_| is_whole) {
+                self.refuse_files(table, place, FilesProblem::NoDirectories { key: "shared_write" });
+            }
+            return None;
+        }
+        if let Some(place) = directories.place().filter(|_| is_network_only) {
+            self.refuse_files(table, place.clone(), FilesProblem::OfNetwork);
+        }
+        let directories = self.directories(table, directories)?;
+        Some(FilesPolicy { directories, shared_write })
+    }
+
+    /// The directories under a key; `None`: it is not there, or cannot be read.
+    pub(super) fn directories(
+        &mut self,
+        table: &TableName,
+        field: Field<Vec<Field<String>>>,
+    ) -> Option<Vec<Directory>> {
+        let Field::Given(Located { value: written, place }) = field else { return None };
+        if written.len() > FilesPolicy::MAX_DIRECTORIES {
+            self.refuse_files(table, place, FilesProblem::TooMany { count: written.len() });
+        }
+        let given = written.into_iter().filter_map(|item| match item {
+            Field::Given(located) => Some(located),
+            Field::Absent | Field::Faulty => None,
+        });
+        Some(given.filter_map(|located| self.directory(table, located)).collect())
+    }
+
+    fn directory(&mut self, table: &TableName, located: Located<String>) -> Option<Directory> {
+        let Located { value: path, place } = located;
+        if let Some(why) = flaw_of(&path) {
+            self.refuse_files(table, place, FilesProblem::BadPath { path, why });
+            return None;
+        }
+        match self.directories.entry(path.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((table.clone(), place.clone()));
+                Some(Directory { path, place })
+            }
+            Entry::Occupied(occupied) => {
+                let (other, first) = occupied.get().clone();
+                self.refuse_files(table, place, FilesProblem::Taken { path, other, first });
+                None
+            }
+        }
+    }
+
+    fn refuse_files(&mut self, table: &TableName, place: Place, cause: FilesProblem) {
+        self.report(place, Problem::Files { table: table.clone(), cause });
+    }
+}
