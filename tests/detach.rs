@@ -67,7 +67,7 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::InodeFileSetattr
         | Hook::FileRequest
         | Hook::FileRequestCompat => files::run(world, &mut checks, only),
-        hook if matches!(hook.info().need, Need::Network | Need::Ping) => {
+        hook if matches!(hook.info().need, Need::Network | Need::Ping | Need::Receive) => {
             network::run(world, &mut checks, only)
         }
         _ => interaction::run(world, &mut checks, only),

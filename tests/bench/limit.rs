@@ -10,6 +10,8 @@ use crate::measure::{Crossings, Row, Run};
 const HOST_ABOVE_EMPTY: f64 = 25.0;
 /// The most that a crossed look-up hook costs a process of a context's in all.
 const GUEST_IN_ALL: f64 = 320.0;
+/// The most that a crossed hook which looks whose a file is costs a guest in all, in a directory that is four above the file.
+const WALK_IN_ALL: f64 = 1500.0;
 /// How much two runs of the same may differ without telling anything: this part, and a single instruction.
 const NOISE: f64 = 0.001;
 
@@ -71,7 +73,7 @@ const fn work(hook: Hook) -> Work {
         | Hook::TaskToInode
         | Hook::FileSetFowner
         | Hook::FileSendSigiotask => Work::Keeps,
-        _ if matches!(hook.info().need, Need::Network) => Work::Addresses,
+        _ if matches!(hook.info().need, Need::Network | Need::Receive) => Work::Addresses,
         _ => Work::LooksUp,
     }
 }
@@ -100,8 +102,15 @@ impl Row {
     pub(crate) fn guest_in_all(&self) -> Option<f64> {
         let is_look_up = !crosses(&self.guest_crossings, |hook| work(hook) != Work::LooksUp);
         let count = self.guest_count();
-        (is_look_up && !self.is_denied && count > 0)
+        (is_look_up && !self.is_denied && !self.is_walked && count > 0)
             .then(|| (self.guest.usual - self.bare.usual) / count as f64)
+    }
+
+    /// The same where the hooks look whose a file is, and so walk up from it.
+    #[expect(clippy::cast_precision_loss, reason = "a handful of hooks")]
+    fn guest_walks(&self) -> Option<f64> {
+        let count = self.guest_count();
+        (self.is_walked && count > 0).then(|| (self.guest.usual - self.bare.usual) / count as f64)
     }
 
     /// What it costs the host more than nothing attached, if it crosses no hook and has no other promise.
@@ -148,6 +157,12 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
             &format!("guest: at most {GUEST_IN_ALL} instructions per crossed look-up hook in all"),
             Row::guest_in_all,
             |figure, _| figure <= GUEST_IN_ALL,
+        ),
+        worst(
+            run,
+            &format!("guest: at most {WALK_IN_ALL} instructions per crossed hook that looks whose a file is"),
+            Row::guest_walks,
+            |figure, _| figure <= WALK_IN_ALL,
         ),
         worst(
             run,

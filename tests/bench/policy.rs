@@ -17,11 +17,15 @@ pub(crate) enum Policy {
     Plain,
     /// It has addresses of its own.
     Addresses,
+    /// It has, and receives what is for them only.
+    Strict,
+    /// It has directories of its own.
+    Files,
 }
 
 impl Policy {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 3] = [Self::Pidns, Self::Plain, Self::Addresses];
+    pub(crate) const ALL: [Self; 5] = [Self::Pidns, Self::Plain, Self::Addresses, Self::Strict, Self::Files];
 
     /// What it is called by.
     pub(crate) fn name(self) -> &'static str {
@@ -29,6 +33,8 @@ impl Policy {
             Self::Pidns => "pidns",
             Self::Plain => "plain",
             Self::Addresses => "addresses",
+            Self::Strict => "strict",
+            Self::Files => "files",
         }
     }
 
@@ -38,6 +44,12 @@ impl Policy {
             Self::Pidns => "While only contexts with `proc = \"pidns\"` are loaded:",
             Self::Plain => "While a context with `proc = \"plain\"` is loaded, what differs:",
             Self::Addresses => "While a context with `addresses` is loaded, what differs:",
+            Self::Strict => {
+                "While a context with `receive = \"strict\"` is loaded, what is sent and received:"
+            }
+            Self::Files => {
+                "While a context with `directories` is loaded, in one of which the path lies, four directories deep:"
+            }
         }
     }
 
@@ -51,12 +63,20 @@ impl Policy {
         let keys = match self {
             Self::Pidns => "proc = \"pidns\"".to_owned(),
             Self::Plain => "proc = \"plain\"".to_owned(),
-            Self::Addresses => {
+            // In the host's tree, whose `/run` is everybody's; a context of its own tree has another one there.
+            Self::Files => "proc = \"plain\"\ndirectories = [\"/run\"]".to_owned(),
+            Self::Addresses | Self::Strict => {
                 let [four, six] = Family::ALL.map(|family| Place::Guest.ends(family).server);
-                format!("proc = \"pidns\"\naddresses = [\"{four}\", \"{six}\"]")
+                let receive = if self == Self::Strict { "strict" } else { "kernel" };
+                format!("proc = \"pidns\"\naddresses = [\"{four}\", \"{six}\"]\nreceive = {receive:?}")
             }
         };
         format!("[context.{}]\nxid = 2\n{keys}\n", self.context())
+    }
+
+    /// Whether there is somebody with addresses.
+    pub(crate) fn has_addresses(self) -> bool {
+        matches!(self, Self::Addresses | Self::Strict)
     }
 
     /// What is measured under it.
@@ -66,6 +86,12 @@ impl Policy {
             Self::Addresses => {
                 let files = OPERATIONS.iter().filter(|operation| operation.name == network::FILE);
                 network::OPERATIONS.iter().chain(files).collect()
+            }
+            Self::Strict => {
+                network::OPERATIONS.iter().filter(|operation| operation.name.starts_with("send")).collect()
+            }
+            Self::Files => {
+                OPERATIONS.iter().filter(|operation| operation.name.ends_with("5 components")).collect()
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use aya::programs::{CgroupAttachMode, Program, ProgramError, loaded_programs};
+use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError, loaded_programs};
 use aya::sys::{Stats, enable_stats};
 use aya::{Btf, Ebpf};
 use vs_common::hook::Hook;
@@ -60,6 +60,11 @@ fn attach(program: &mut Program, name: &str, types: &Btf) -> Result<(), ProgramE
         Program::SockOps(program) => {
             program.load()?;
             program.attach(control_group()?, CgroupAttachMode::Single).map(drop)
+        }
+        Program::CgroupSkb(program) => {
+            program.load()?;
+            let direction = CgroupSkbAttachType::Ingress;
+            program.attach(control_group()?, direction, CgroupAttachMode::Single).map(drop)
         }
         Program::Iter(program) => {
             program.load("udp", types)?;

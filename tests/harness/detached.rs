@@ -13,6 +13,7 @@ use vs_common::hook::{Hook, ProgramKind};
 // `enum bpf_cmd` and `enum bpf_attach_type` of `include/uapi/linux/bpf.h`.
 const BPF_OBJ_PIN: u32 = 6;
 const BPF_LINK_CREATE: u32 = 28;
+const BPF_CGROUP_INET_INGRESS: u32 = 0;
 const BPF_CGROUP_SOCK_OPS: u32 = 3;
 const BPF_LSM_MAC: u32 = 27;
 const BPF_TRACE_ITER: u32 = 28;
@@ -81,6 +82,7 @@ impl Detached {
             ProgramKind::ControlGroupLsm(_) => (BPF_LSM_CGROUP, Some(CONTROL_GROUPS)),
             ProgramKind::SocketAddress(number) => (number, Some(CONTROL_GROUPS)),
             ProgramKind::SocketEvents => (BPF_CGROUP_SOCK_OPS, Some(CONTROL_GROUPS)),
+            ProgramKind::ReceivedPackets => (BPF_CGROUP_INET_INGRESS, Some(CONTROL_GROUPS)),
             ProgramKind::DatagramSockets => (BPF_TRACE_ITER, None),
             ProgramKind::SocketLookup => (BPF_SK_LOOKUP, Some(NETWORK_NAMESPACE)),
         };

@@ -12,6 +12,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// How long anything may take, in milliseconds: all that is tried is on this machine.
 const PATIENCE: c_int = 2000;
+/// How long to listen for what should not come. What is sent within the machine is there when the call returns.
+const WHILE: c_int = 200;
 /// `IPV6_PKTINFO`.
 const IPV6_PKTINFO: c_int = 50;
 
@@ -106,6 +108,23 @@ fn from_raw(raw: &libc::sockaddr_storage) -> String {
     }
 }
 
+/// Does something without the capabilities that the process has, and takes them up again.
+fn without_capabilities(act: impl FnOnce() -> Outcome) -> Outcome {
+    // `struct __user_cap_header_struct` with `_LINUX_CAPABILITY_VERSION_3`, and `struct __user_cap_data_struct` twice, effective first.
+    let header = [0x2008_0522_u32, 0];
+    let mut held = [0_u32; 6];
+    // SAFETY: A live header, and live data of the size that it says; so below.
+    done(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), held.as_mut_ptr()) })?;
+    let mut none = held;
+    (none[0], none[3]) = (0, 0);
+    // SAFETY: As above.
+    done(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) })?;
+    let outcome = act();
+    // SAFETY: As above.
+    done(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), held.as_ptr()) })?;
+    outcome
+}
+
 /// Waits until a socket is ready.
 fn wait(socket: RawFd, events: i16) -> Result<(), i32> {
     let mut poll = libc::pollfd { fd: socket, events, revents: 0 };
@@ -154,6 +173,7 @@ impl Desk {
                 self.send_to(name, Some(endpoint(address, "0")?), &self.echo_request(name)?, Some(source), 0)
             }
             ["echo-source", name] => self.echo_source(name),
+            ["hear", name] => self.hear(name),
             ["listen", name] => {
                 // SAFETY: Numbers only.
                 done(unsafe { libc::listen(self.socket(name)?, 8) })?;
@@ -209,6 +229,10 @@ impl Desk {
                 drop(unsafe { OwnedFd::from_raw_fd(made) });
                 Ok(String::new())
             }
+            ["try-without", family, kind, protocol] => without_capabilities(|| {
+                let order = ["try", family, kind, protocol];
+                self.obey(&order)
+            }),
             ["read", path] => std::fs::read(path)
                 .map(|_| String::new())
                 .map_err(|error| error.raw_os_error().unwrap_or(255)),
@@ -325,7 +349,12 @@ impl Desk {
             libc::getsockopt(self.socket(name)?, libc::SOL_SOCKET, libc::SO_DOMAIN, value, &raw mut size)
         })?;
         let mut request = [0; 16];
-        request[0] = if c_int::from(raw) == libc::AF_INET { 8 } else { 128 };
+        if c_int::from(raw) == libc::AF_INET {
+            // With the checksum of the rest, which are zeros: of a raw socket of IPv4 the kernel makes none.
+            request[..4].copy_from_slice(&[8, 0, 0xf7, 0xff]);
+        } else {
+            request[0] = 128;
+        }
         Ok(request)
     }
 
@@ -405,6 +434,16 @@ impl Desk {
             done(libc::sendmsg(self.socket(name)?, &raw const message, flags))?;
         }
         Ok(String::new())
+    }
+
+    /// What comes within a while, or nothing.
+    fn hear(&self, name: &str) -> Outcome {
+        let mut poll = libc::pollfd { fd: self.socket(name)?, events: libc::POLLIN, revents: 0 };
+        // SAFETY: One live entry.
+        match done(unsafe { libc::poll(&raw mut poll, 1, WHILE) })? {
+            0 => Ok("nothing".to_owned()),
+            _ => self.receive(name),
+        }
     }
 
     fn receive(&self, name: &str) -> Outcome {

@@ -88,7 +88,7 @@ pub fn policy(mode: &str) -> String {
 }
 
 /// Contexts with addresses or directories, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 12] = [
+pub const NEIGHBOURS: [(&str, u32, &str); 14] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
@@ -99,6 +99,16 @@ pub const NEIGHBOURS: [(&str, u32, &str); 12] = [
         "net-ping",
         207,
         "addresses = [\"192.0.2.70\", \"192.0.2.71\", \"2001:db8::70\", \"2001:db8::71\"]\nping = true",
+    ),
+    (
+        "net-strict",
+        208,
+        "addresses = [\"192.0.2.80\", \"192.0.2.81\", \"2001:db8::80\", \"2001:db8::81\"]\nreceive = \"strict\"\nping = true",
+    ),
+    (
+        "net-raw",
+        209,
+        "addresses = [\"192.0.2.90\", \"192.0.2.91\", \"2001:db8::90\", \"2001:db8::91\"]\nraw = [\"icmp\", \"icmpv6\"]",
     ),
     ("files-a", 221, "proc = \"plain\"\ndirectories = [\"/srv/vs/a\"]"),
     ("files-b", 222, "proc = \"plain\"\ndirectories = [\"/srv/vs/b\", \"/srv/vs/a/inner\"]"),
@@ -127,7 +137,7 @@ pub fn give_directories() -> Result<()> {
 }
 
 /// The machine's addresses: its own, and those of the contexts.
-const ADDRESSES: [&str; 15] = [
+const ADDRESSES: [&str; 23] = [
     "192.0.2.1/32",
     "192.0.2.10/32",
     "192.0.2.11/32",
@@ -137,12 +147,20 @@ const ADDRESSES: [&str; 15] = [
     "192.0.2.60/32",
     "192.0.2.70/32",
     "192.0.2.71/32",
+    "192.0.2.80/32",
+    "192.0.2.81/32",
+    "192.0.2.90/32",
+    "192.0.2.91/32",
     "2001:db8::1/128",
     "2001:db8::10/128",
     "2001:db8::11/128",
     "2001:db8::20/128",
     "2001:db8::70/128",
     "2001:db8::71/128",
+    "2001:db8::80/128",
+    "2001:db8::81/128",
+    "2001:db8::90/128",
+    "2001:db8::91/128",
 ];
 
 /// Gives the machine its addresses, once.

@@ -7,6 +7,8 @@ mod loopback;
 mod matrix;
 mod outgoing;
 mod pings;
+mod raws;
+mod receiving;
 pub(crate) mod rules;
 mod sockets;
 mod standing;
@@ -85,6 +87,19 @@ const PARTS: &[Part] = &[
         hooks: &[Hook::SocketBind, Hook::SocketSendmsg, Hook::PingSource],
         run: pings::run,
     },
+    Part {
+        name: "raw sockets",
+        hooks: &[
+            Hook::SocketBind,
+            Hook::SocketSendmsg,
+            Hook::PingSource,
+            Hook::SocketSetsockopt,
+            Hook::Capable,
+            Hook::Ingress,
+        ],
+        run: raws::run,
+    },
+    Part { name: "what is received", hooks: &[Hook::Ingress], run: receiving::run },
     Part { name: "families", hooks: &[Hook::SocketCreate], run: sockets::families },
     Part { name: "options", hooks: &[Hook::SocketSetsockopt], run: sockets::options },
     Part { name: "lists of sockets", hooks: &[Hook::FileOpen], run: sockets::lists },
@@ -115,6 +130,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         checks.during("other hierarchies", travel::other_hierarchies)?;
         checks.during("mode observe", |checks| travel::observed(world, checks))?;
         checks.during("sockets at lost addresses", standing::sockets)?;
+        checks.during("what comes to lost addresses", receiving::at_lost_addresses)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::World;
 
 /// Everybody: the name by which they are called, and the context's xid.
-pub(crate) const EVERYBODY: [(&str, u32); 9] = [
+pub(crate) const EVERYBODY: [(&str, u32); 11] = [
     ("host", 0),
     ("net-a", 201),
     ("net-b", 202),
@@ -20,6 +20,8 @@ pub(crate) const EVERYBODY: [(&str, u32); 9] = [
     ("net-grants", 205),
     ("net-none", 206),
     ("net-ping", 207),
+    ("net-strict", 208),
+    ("net-raw", 209),
     ("plain-a", 121),
 ];
 

@@ -1,4 +1,4 @@
-//! Debian's ping, by sockets that take no capability.
+//! Debian's ping, by sockets that take no capability, and by raw ones.
 
 use std::fs;
 
@@ -38,5 +38,24 @@ pub(super) fn run(_: &mut Sleepers, checks: &mut Checks) -> Result<()> {
     for loopback in LOOPBACK {
         fails(east, &format!("ping -n -c1 -W10 {loopback}"), 2, "refused", checks)?;
     }
-    fails(west, &format!("ping -n -c1 -W10 {}", HOSTS[0]), 2, "not permitted", checks)
+    fails(west, &format!("ping -n -c1 -W10 {}", HOSTS[0]), 2, "not permitted", checks)?;
+    // Where nobody may ping without a capability it takes raw sockets; its file has the capability as Debian's package gives it.
+    fs::write("/proc/sys/net/ipv4/ping_group_range", "1 0")?;
+    steps("host", &[("setcap cap_net_raw+ep /bin/ping 2>&1 || true".to_owned(), 0, "")], checks)?;
+    // What came before is not taken for what comes now.
+    let _ = seen.order("close seen")?;
+    let raw = seen.order("socket seen v4 raw")?;
+    checks.check(raw.is_ok(), || format!("no raw socket: {raw:?}"));
+    let own = "192.0.2.101";
+    steps("north", &[(ping(PEERS[0]), 0, "1 received")], checks)?;
+    let source = seen.order("echo-source seen")?;
+    checks.check(source.as_deref() == Ok(own), || format!("the peer saw {source:?}, expected {own}"));
+    for to in [PEERS[0], HOSTS[0]] {
+        steps("north", &[(ping(&format!("-I {own} {to}")), 0, "1 received")], checks)?;
+    }
+    // It insists on errors about packets of IPv6, which may be others' (README).
+    let six = format!("ping -n -c1 -W10 {} 2>&1 | grep -o IPV6_RECVERR", PEERS[1]);
+    steps("north", &[(six, 0, "IPV6_RECVERR")], checks)?;
+    // The file with its capability cannot be executed where nobody has that.
+    fails(east, &format!("ping -n -c1 -W10 {}", PEERS[0]), 126, "not permitted", checks)
 }

@@ -9,7 +9,7 @@ use vs_tests::world::{policy, vs_ok};
 use super::ask;
 use super::sleeper::Sleepers;
 
-/// Two contexts with servers, and one that has but its loopback and no server on it. The load gives the machine their addresses.
+/// Two contexts with servers, one that has but its loopback and no server on it, and one with raw sockets. The load gives the machine their addresses.
 const CONTEXTS: &str = r#"
 [context.east]
 xid = 301
@@ -25,6 +25,12 @@ assign = "lo"
 [context.bare]
 xid = 303
 addresses = []
+
+[context.north]
+xid = 304
+addresses = ["192.0.2.101", "2001:db8::101"]
+assign = "lo"
+raw = ["icmp", "icmpv6"]
 "#;
 
 /// Where the policy is kept.

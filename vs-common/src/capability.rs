@@ -92,20 +92,28 @@ pub const SAFE_SET: CapabilitySet = {
     set
 };
 
+/// `CAP_NET_RAW`: what the kernel asks of who makes a raw socket (`net/ipv4/af_inet.c:inet_create`), and of much else.
+pub const NET_RAW: u32 = 13;
+
+/// What a context has that policy gives raw sockets: entry leaves it the capability, and [`decide_capability`] what it is good for.
+pub const RAW_SET: CapabilitySet = SAFE_SET | 1 << NET_RAW;
+
 /// Whether a capability may be used, in whatever user namespace it was asked for.
 ///
-/// | actor            | capability in [`SAFE`] | verdict |
-/// |------------------|------------------------|---------|
-/// | host             | any                    | allow   |
-/// | spectator, guest | yes                    | allow   |
-/// | spectator, guest | no, or unheard of      | EPERM   |
-/// | unknown          | any                    | EPERM   |
+/// | actor            | capability in [`SAFE`]          | verdict |
+/// |------------------|---------------------------------|---------|
+/// | host             | any                             | allow   |
+/// | spectator, guest | yes                             | allow   |
+/// | spectator, guest | `NET_RAW`, for a raw socket that policy gives it | allow |
+/// | spectator, guest | no, or unheard of               | EPERM   |
+/// | unknown          | any                             | EPERM   |
 #[inline(always)]
 pub const fn decide_capability(actor: Identity, number: u32) -> Verdict {
     match actor {
         Identity::Host => Verdict::Allow,
         Identity::Unknown => Verdict::Deny(Errno::Eperm, Reason::UnknownActor),
         Identity::Member(_) if number < u64::BITS && SAFE_SET & (1 << number) != 0 => Verdict::Allow,
+        Identity::Member(tag) if number == NET_RAW && tag.makes_raw() => Verdict::Allow,
         Identity::Member(_) => Verdict::Deny(Errno::Eperm, Reason::Capability),
     }
 }

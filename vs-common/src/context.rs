@@ -41,6 +41,11 @@ pub mod lifecycle {
     pub const PROCESS: u32 = 1 << 8;
     /// On a socket: it was bound to ANY, and stands for every address of its context.
     pub const BOUND_TO_ANY: u32 = 1 << 9;
+    /// On a socket: it is a raw one, and what comes to it is judged by destination under every policy.
+    pub const RAW: u32 = 1 << 10;
+    /// On a process: it is making a raw socket that policy gives it, and may use `CAP_NET_RAW` once, for that. `socket_create` sets the bit,
+    /// `capable` clears it; of who was refused before it came to that, the next `setsockopt(2)`, message or exec.
+    pub const MAKES_RAW: u32 = 1 << 11;
 }
 
 impl Tag {
@@ -84,6 +89,18 @@ impl Tag {
     #[inline(always)]
     pub const fn is_open_to(&self, actor: &Self) -> bool {
         self.is_same_context(actor) && !self.is_entering()
+    }
+
+    /// Whether the socket is a raw one.
+    #[inline(always)]
+    pub const fn is_raw(&self) -> bool {
+        self.lifecycle & lifecycle::RAW != 0
+    }
+
+    /// Whether the process is making a raw socket that policy gives it.
+    #[inline(always)]
+    pub const fn makes_raw(&self) -> bool {
+        self.lifecycle & lifecycle::MAKES_RAW != 0
     }
 
     /// Whether the process has not yet executed its program.

@@ -11,8 +11,10 @@ pub enum Need {
     HostProc,
     /// While a context has addresses of its own.
     Network,
-    /// While a context may ping from addresses of its own.
+    /// While a context may ping from addresses of its own, or have raw sockets.
     Ping,
+    /// While what some context receives is judged: `receive = "strict"`, or it may have raw sockets.
+    Receive,
     /// While a context lives in the host's mount tree, has addresses of its own, or policy gives some directory to somebody.
     HostTreeNetworkOrFiles,
     /// While a context lives in the host's mount tree, or policy gives some directory to somebody.
@@ -33,6 +35,8 @@ pub enum ProgramKind {
     SocketAddress(u32),
     /// To events of sockets, there too (`BPF_PROG_TYPE_SOCK_OPS`).
     SocketEvents,
+    /// To what sockets receive, there too (`BPF_PROG_TYPE_CGROUP_SKB`, `BPF_CGROUP_INET_INGRESS`).
+    ReceivedPackets,
     /// To an iteration over the kernel's UDP sockets (`BPF_TRACE_ITER`), which happens when somebody reads its pin.
     DatagramSockets,
     /// To the search for whom a packet is for, in the loader's network namespace (`BPF_PROG_TYPE_SK_LOOKUP`).
@@ -206,12 +210,14 @@ hooks! {
     SocketLookup "socket_lookup" Network Between "one listener for every address of a context" [ProgramKind::SocketLookup];
     /// `udp_seq_ops`: remembers who has datagrams for a context.
     UdpSockets "udp_sockets" Network Between "one listener for every address of a context" [ProgramKind::DatagramSockets];
-    /// `bind(2)`, before it acts: of ping sockets, which bind past the programs for addresses (`net/ipv4/af_inet.c:inet_bind_sk`).
+    /// `bind(2)`, before it acts: of ping and raw sockets, which bind past the programs for addresses (`net/ipv4/af_inet.c:inet_bind_sk`).
     SocketBind "socket_bind" Ping Between "the source of echo requests";
-    /// `sock_sendmsg`: of ping sockets.
+    /// `sock_sendmsg`: of ping and raw sockets.
     SocketSendmsg "socket_sendmsg" Ping Between "the source of echo requests";
-    /// `__sock_create`: a ping socket gets its context's mark.
+    /// `__sock_create`: a ping or raw socket gets its context's mark.
     PingSource "ping_source" Ping Lifecycle "the source of echo requests" [ProgramKind::ControlGroupLsm("socket_post_create")];
+    /// `sk_filter_trim_cap`: a packet is about to be received.
+    Ingress "ingress" Receive Between "packets for other addresses" [ProgramKind::ReceivedPackets];
     /// `vfs_create`.
     InodeCreate "inode_create" HostTreeOrFiles Between "files of other contexts and the host's";
     /// `vfs_mknod`.

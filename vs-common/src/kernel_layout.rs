@@ -68,6 +68,8 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("SOCK_STATE", "sock", "__sk_common.skc_state"),
     field("SOCK_ADDRESS4", "sock", "__sk_common.skc_rcv_saddr"),
     field("SOCK_ADDRESS6", "sock", "__sk_common.skc_v6_rcv_saddr"),
+    field("SOCK_PEER4", "sock", "__sk_common.skc_daddr"),
+    field("SOCK_PEER6", "sock", "__sk_common.skc_v6_daddr"),
     field("SOCK_PORT", "sock", "__sk_common.skc_num"),
     KernelField {
         global: "SOCK_V6ONLY_BIT",

@@ -130,6 +130,10 @@ pub mod context_flag {
     pub const NETWORK_ONLY: u32 = 1 << 4;
     /// `ping = true`: it may ping from its own addresses.
     pub const PING: u32 = 1 << 5;
+    /// What its sockets receive is judged: `receive = "strict"`, or it may have raw sockets.
+    pub const RECEIVE: u32 = 1 << 6;
+    /// `raw`: it may have raw sockets, and who enters it keeps `CAP_NET_RAW`.
+    pub const RAW: u32 = 1 << 7;
     /// It has directories of its own, and changes files nowhere else.
     pub const FILES: u32 = 1 << 8;
     /// In the row of any context: some directory is given to somebody, so every guest's acts on files are judged.

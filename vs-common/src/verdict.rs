@@ -254,7 +254,7 @@ impl Reason {
             Self::ForeignSource => "the source address is not one of the context's",
             Self::HostListener => "on the context's loopback only the host would answer",
             Self::SocketFamily => {
-                "no program sees the addresses of such sockets, so contexts with addresses have none"
+                "no program for addresses sees those of such sockets, so a context with addresses has none that policy does not name"
             }
             Self::SocketOption => "the option reaches beyond the socket",
             Self::SocketList => "the file lists the sockets of the whole machine",

@@ -1,8 +1,8 @@
 //! Capabilities: the safe ones by the kernel's numbers, and nobody but the host beyond them.
 
 use proptest::prelude::*;
-use vs_common::capability::{SAFE, SAFE_SET, decide_capability};
-use vs_common::context::{Identity, Tag};
+use vs_common::capability::{NET_RAW, RAW_SET, SAFE, SAFE_SET, decide_capability};
+use vs_common::context::{Identity, Tag, lifecycle};
 use vs_common::id::{Generation, Xid};
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -66,6 +66,20 @@ fn each_capability_is_decided_as_the_list_says() {
         assert_eq!(decide_capability(Identity::Host, number), Verdict::Allow, "{name}");
         let unknown = Verdict::Deny(Errno::Eperm, Reason::UnknownActor);
         assert_eq!(decide_capability(Identity::Unknown, number), unknown, "{name}");
+    }
+}
+
+/// What policy gives is one raw socket at a time, and nothing else that the capability is for.
+#[test]
+fn who_makes_a_raw_socket_may_for_that() {
+    assert_eq!((CAPABILITIES[NET_RAW as usize].0, RAW_SET), ("net_raw", SAFE_SET | 1 << 13));
+    let makes = Tag { xid: Xid(100), lifecycle: lifecycle::MAKES_RAW, generation: Generation(1) };
+    for number in 0..64 {
+        let idle =
+            decide_capability(Identity::Member(Tag { lifecycle: !lifecycle::MAKES_RAW, ..makes }), number);
+        let expected = if number == NET_RAW { Verdict::Allow } else { idle };
+        assert_eq!(decide_capability(Identity::Member(makes), number), expected, "{number}");
+        assert_eq!(idle == Verdict::Allow, SAFE_SET & (1 << number) != 0, "{number}");
     }
 }
 

@@ -160,7 +160,10 @@ fn numbers_of_words_are_kept() {
     assert_eq!(flags, [1, 2, 4, 8]);
     let bits = [lifecycle::ENTERING, lifecycle::HOST_TREE, lifecycle::PROC_LOCK, lifecycle::NETWORK];
     assert_eq!(bits, [1, 2, 4, 8]);
-    assert_eq!([lifecycle::PROCESS, lifecycle::BOUND_TO_ANY], [256, 512]);
+    assert_eq!(
+        [lifecycle::PROCESS, lifecycle::BOUND_TO_ANY, lifecycle::RAW, lifecycle::MAKES_RAW],
+        [256, 512, 1024, 2048]
+    );
     let flags = [
         network_flag::V4,
         network_flag::V6,
@@ -170,8 +173,12 @@ fn numbers_of_words_are_kept() {
         network_flag::BROADCAST,
         network_flag::SHOW_ANY,
         network_flag::PING,
+        network_flag::STRICT,
+        network_flag::RAW_ICMP,
+        network_flag::RAW_ICMPV6,
     ];
-    assert_eq!(flags, [1, 2, 4, 8, 16, 32, 64, 4096]);
+    assert_eq!(flags, [1, 2, 4, 8, 16, 32, 64, 4096, 8192, 16_384, 32_768]);
+    assert_eq!([context_flag::PING, context_flag::RECEIVE, context_flag::RAW], [32, 64, 128]);
 }
 
 #[test]

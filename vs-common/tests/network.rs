@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use vs_common::context::{Identity, Tag};
 use vs_common::id::{Generation, Xid};
 use vs_common::network::{
-    Address, AddressKind, BindChoice, DestinationChoice, NetworkRules, PING_MARK, PING_MARK_MASK, Reach,
-    decide_bind, decide_destination, decide_host_bind, decide_ping_bind, decide_ping_destination,
-    decide_ping_option, decide_socket, decide_socket_option, is_netlink_question, network_flag, number,
-    ping_mark,
+    Address, AddressKind, BindChoice, DestinationChoice, NetworkRules, Reach, decide_bind,
+    decide_destination, decide_host_bind, decide_socket, decide_socket_option, is_netlink_question,
+    network_flag, number,
 };
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -261,6 +260,12 @@ fn sockets_follow_their_table() {
                 let is_ping = matches!(cell, (2, 2, 1) | (10, 2, 58));
                 let granted = decide_socket(member(100), network_flag::PING, family, kind, protocol);
                 assert_eq!(granted, if is_ping { Verdict::Allow } else { expected }, "{cell:?}");
+                for (flag, raw) in
+                    [(network_flag::RAW_ICMP, (2, 3, 1)), (network_flag::RAW_ICMPV6, (10, 3, 58))]
+                {
+                    let granted = decide_socket(member(100), flag, family, kind, protocol);
+                    assert_eq!(granted, if cell == raw { Verdict::Allow } else { expected }, "{cell:?}");
+                }
                 let unknown = Verdict::Deny(Errno::Eacces, Reason::UnknownActor);
                 assert_eq!(decided(Identity::Unknown), unknown, "{cell:?}");
             }
@@ -344,89 +349,5 @@ proptest! {
         let known = Ipv6Addr::from_bits(v6);
         let kind = address(&known.to_string()).kind();
         prop_assert_eq!(kind == AddressKind::Multicast, known.is_multicast());
-    }
-}
-
-/// What ping sockets may be bound to: the context's addresses, and ANY.
-#[test]
-fn pings_are_bound_to_own_addresses() {
-    let refused = Verdict::Deny(Errno::Eaddrnotavail, Reason::ForeignAddress);
-    let of = |flags| NetworkRules { flags: network_flag::PING | flags, ..NetworkRules::default() };
-    let own = of(network_flag::V4 | network_flag::V6 | network_flag::LOOPBACK_PRIVATE);
-    let shared = of(network_flag::V4 | network_flag::LOOPBACK_SHARED);
-    for text in ["192.0.2.10", "2001:db8::10"] {
-        assert_eq!(decide_ping_bind(&own, &address(text), true), Verdict::Allow, "{text}");
-        assert_eq!(decide_ping_bind(&own, &address(text), false), refused, "{text}");
-    }
-    for text in ["0.0.0.0", "::"] {
-        assert_eq!(decide_ping_bind(&own, &address(text), false), Verdict::Allow, "{text}");
-    }
-    for text in ["127.0.0.1", "::1"] {
-        assert_eq!(decide_ping_bind(&own, &address(text), false), refused, "{text}");
-        assert_eq!(decide_ping_bind(&shared, &address(text), false), Verdict::Allow, "{text}");
-    }
-    for text in ["127.0.2.1", "fd56:7365:7276::2:1", "224.0.0.1", "255.255.255.255", "ff02::1"] {
-        assert_eq!(decide_ping_bind(&own, &address(text), false), refused, "{text}");
-        assert_eq!(decide_ping_bind(&shared, &address(text), false), refused, "{text}");
-    }
-}
-
-/// Where they may be sent, with every other grant.
-#[test]
-fn pings_go_to_single_machines() {
-    let unreachable = Verdict::Deny(Errno::Enetunreach, Reason::UnreachableAddress);
-    let granted = network_flag::PING | network_flag::MULTICAST | network_flag::BROADCAST;
-    let of = |flags| NetworkRules { flags: granted | flags, ..NetworkRules::default() };
-    let own = of(network_flag::V4 | network_flag::LOOPBACK_PRIVATE);
-    let shared = of(network_flag::V6 | network_flag::LOOPBACK_SHARED);
-    let without = NetworkRules { flags: network_flag::V4 | network_flag::V6, ..NetworkRules::default() };
-    let host = NetworkRules { flags: network_flag::HOST, ..NetworkRules::default() };
-    for text in ["192.0.2.1", "198.51.100.2"] {
-        assert_eq!(decide_ping_destination(&own, &address(text)), Verdict::Allow, "{text}");
-        assert_eq!(decide_ping_destination(&shared, &address(text)), unreachable, "{text}");
-    }
-    assert_eq!(decide_ping_destination(&own, &address("2001:db8::1")), unreachable);
-    assert_eq!(decide_ping_destination(&shared, &address("2001:db8::1")), Verdict::Allow);
-    for text in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
-        assert_eq!(decide_ping_destination(&own, &address(text)), unreachable, "{text}");
-        assert_eq!(decide_ping_destination(&shared, &address(text)), Verdict::Allow, "{text}");
-    }
-    for text in [
-        "127.0.2.1",
-        "169.254.169.254",
-        "fe80::1",
-        "febf::1",
-        "224.0.0.1",
-        "255.255.255.255",
-        "ff02::1",
-        "fd56:7365:7276::2:1",
-    ] {
-        assert_eq!(decide_ping_destination(&own, &address(text)), unreachable, "{text}");
-        assert_eq!(decide_ping_destination(&shared, &address(text)), unreachable, "{text}");
-    }
-    let refused = Verdict::Deny(Errno::Eacces, Reason::SocketFamily);
-    for text in ["192.0.2.1", "127.0.0.1", "::1", "ff02::1"] {
-        assert_eq!(decide_ping_destination(&without, &address(text)), refused, "{text}");
-        assert_eq!(decide_ping_destination(&host, &address(text)), Verdict::Allow, "{text}");
-    }
-}
-
-#[test]
-fn options_that_lead_past_the_routes_are_for_no_pings() {
-    let refused = Verdict::Deny(Errno::Eperm, Reason::SocketOption);
-    // SO_BROADCAST, IP_UNICAST_IF; SO_REUSEADDR, IP_TTL, IPV6_UNICAST_IF, which the search for a route heeds.
-    for (level, option) in [(1, 6), (0, 50)] {
-        assert_eq!(decide_ping_option(level, option), refused);
-    }
-    for (level, option) in [(1, 2), (0, 2), (41, 76)] {
-        assert_eq!(decide_ping_option(level, option), Verdict::Allow);
-    }
-}
-
-#[test]
-fn every_context_has_its_own_mark() {
-    for xid in [0, 2, 0x0100, 0xffff] {
-        let mark = ping_mark(Xid(xid));
-        assert_eq!((mark & PING_MARK_MASK, mark & 0xffff), (PING_MARK, xid));
     }
 }

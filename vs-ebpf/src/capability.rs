@@ -6,13 +6,15 @@
 use aya_ebpf::macros::lsm;
 use aya_ebpf::programs::LsmContext;
 
-use vs_common::capability::decide_capability;
+use vs_common::capability::{NET_RAW, decide_capability};
 use vs_common::context::Identity;
 use vs_common::hook::Hook;
+use vs_common::verdict::Verdict;
 
 use crate::audit::Target;
 use crate::context;
-use crate::verdict::{allow_host, conclude};
+use crate::kernel::task::Task;
+use crate::verdict::{ALLOW, allow_host, conclude};
 
 /// `security_capable(cred, ns, cap, opts)`: see [`decide_capability`].
 #[lsm(hook = "capable")]
@@ -22,11 +24,12 @@ fn capable(ctx: LsmContext) -> i32 {
         return allow_host();
     }
     let number: u32 = ctx.arg(2);
-    conclude(
-        Hook::Capable,
-        decide_capability(actor, number),
-        actor,
-        &Target::capability(number),
-        u64::from(number),
-    )
+    let verdict = decide_capability(actor, number);
+    if verdict == Verdict::Allow {
+        if number == NET_RAW {
+            context::take_raw_back(Task::current());
+        }
+        return ALLOW;
+    }
+    conclude(Hook::Capable, verdict, actor, &Target::capability(number), u64::from(number))
 }

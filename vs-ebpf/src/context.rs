@@ -5,7 +5,7 @@ use core::ptr;
 
 use aya_ebpf::helpers::generated::{bpf_inode_storage_get, bpf_task_storage_get};
 
-use vs_common::context::{Identity, Tag};
+use vs_common::context::{Identity, Tag, lifecycle};
 use vs_common::id::{Generation, Xid};
 use vs_common::kernel_layout::inject;
 
@@ -65,6 +65,31 @@ pub(crate) fn is_neighbour(current: Task, task: Task) -> bool {
 fn cached_tag(storage: Storage) -> Option<Tag> {
     let [first, generation] = storage.cached(TASKS.as_ptr())?;
     Some(Tag { xid: Xid(first as u32), lifecycle: (first >> 32) as u32, generation: Generation(generation) })
+}
+
+/// Takes back what `socket_create` let the running task use once, if it was refused the socket before it could: whatever else of a socket's
+/// the kernel asks `CAP_NET_RAW` for begins with `setsockopt(2)` or a message, whose hooks call this.
+#[inline(always)]
+pub(crate) fn end_raw(current: Task) {
+    let Some(storage) = current.storage() else { return };
+    if let Some(tag) = cached_tag(storage)
+        && !tag.makes_raw()
+    {
+        return;
+    }
+    take_raw_back(current);
+}
+
+/// The same for a task that may have something to take back. A tag that cannot be had now is asked for at the next call.
+#[inline(never)]
+pub(crate) fn take_raw_back(current: Task) -> i32 {
+    let tag = task_tag(current);
+    // SAFETY: A map's value, which lives until the program returns; only the task's own calls change it.
+    if !tag.is_null() && unsafe { (*tag).makes_raw() } {
+        // SAFETY: As above.
+        unsafe { (*tag).lifecycle &= !lifecycle::MAKES_RAW };
+    }
+    0
 }
 
 /// A target's identity.

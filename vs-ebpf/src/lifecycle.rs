@@ -41,6 +41,8 @@ fn task_alloc(ctx: LsmContext) -> i32 {
     let (Verdict::Allow, Identity::Member(mut tag)) = (verdict, actor) else {
         return conclude(Hook::TaskAlloc, verdict, actor, &Target::NONE, 0);
     };
+    // What one task may do once its child may not.
+    tag.lifecycle &= !lifecycle::MAKES_RAW;
     let child = Task::argument(ctx.arg(0));
     if is_injected(inject::TASK_CREATE) || context::create_task_tag(child, &mut tag).is_null() {
         counters::count_failure(Hook::TaskAlloc);
@@ -75,7 +77,7 @@ fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
         return ALLOW;
     }
     // SAFETY: Not null, and storage lives until the program returns; only this task's own exec changes the word.
-    unsafe { (*tag).lifecycle &= !lifecycle::ENTERING };
+    unsafe { (*tag).lifecycle &= !(lifecycle::ENTERING | lifecycle::MAKES_RAW) };
     ALLOW
 }
 

@@ -100,19 +100,24 @@ fn carry_out(
         is_between: u16::from(reason.is_between_contexts()),
         padding: [0; 3],
     };
-    if deny(&denial) == 0 {
-        return ALLOW;
-    }
-    returned(errno)
+    carry_out_denial(&denial)
 }
 
-/// An errno as the hook returns it.
+/// Carries out a denial that was gathered elsewhere: what the hook returns.
+#[inline(always)]
+pub(crate) fn carry_out_denial(denial: &Denial) -> i32 {
+    if deny(denial) == 0 {
+        return ALLOW;
+    }
+    returned(denial.errno)
+}
+
+/// An errno, by its number, as the hook returns it.
 ///
 /// Constants from real branches. Of a number that it can see through LLVM makes arithmetic (`0 - errno`, or a mask), which the verifier
 /// cannot bound, and from 6.12 on it wants [-4095, 0] (`kernel/bpf/bpf_lsm.c:bpf_lsm_get_retval_range`): hence the read it may not see through.
 #[inline(always)]
-pub(crate) fn returned(errno: Errno) -> i32 {
-    let number = errno as u16;
+fn returned(number: u16) -> i32 {
     // SAFETY: A reference to a live local.
     match unsafe { ptr::read_volatile(&raw const number) } {
         1 => -1,
@@ -138,7 +143,7 @@ pub(crate) fn deny(denial: &Denial) -> u32 {
         Some(epoch) => Epoch(*epoch),
         None => Epoch(0),
     };
-    let is_enforced = denial.is_between == 0 || !is_observed(denial, epoch);
+    let is_enforced = denial.is_between == 0 || !is_observed(&denial.actor, epoch);
     if denial.actor.xid == Xid::CANARY {
         counters::count_trial(u32::from(denial.hook));
     } else {
@@ -148,13 +153,13 @@ pub(crate) fn deny(denial: &Denial) -> u32 {
     u32::from(is_enforced)
 }
 
-/// Whether the actor's rules say observe. No rules, or rules for another generation: they do not.
+/// Whether a context's rules say observe. No rules, or rules for another generation: they do not.
 #[inline(always)]
-fn is_observed(denial: &Denial, epoch: Epoch) -> bool {
-    let key = ContextKey { epoch, xid: denial.actor.xid };
+pub(crate) fn is_observed(tag: &Tag, epoch: Epoch) -> bool {
+    let key = ContextKey { epoch, xid: tag.xid };
     // SAFETY: A row is written whole before its epoch is in force and not changed after; removal frees it after a grace period.
     match unsafe { CONTEXTS.get(&key) } {
-        Some(rules) => rules.generation == denial.actor.generation && rules.mode == Mode::Observe as u32,
+        Some(rules) => rules.generation == tag.generation && rules.mode == Mode::Observe as u32,
         None => false,
     }
 }

@@ -5,16 +5,18 @@
 
 mod address;
 mod decide;
-mod ping;
+mod icmp;
+mod receive;
 mod rules;
 mod socket;
 
 pub use address::{Address, AddressKind, LOOPBACK6_NETWORK};
 pub use decide::{BindChoice, DestinationChoice, Reach, decide_bind, decide_destination, decide_host_bind};
-pub use ping::{
-    PING_MARK, PING_MARK_MASK, decide_ping_bind, decide_ping_destination, decide_ping_option, is_ping,
-    ping_mark,
+pub use icmp::{
+    ICMP_MARK, ICMP_MARK_MASK, IcmpGrant, decide_icmp_bind, decide_icmp_destination, decide_icmp_option,
+    icmp_mark, is_icmp,
 };
+pub use receive::decide_receive;
 pub use rules::{
     ADDRESS_KEY_BITS, AddressKey, LISTENER_UDP, LISTENER_V6, ListenerKey, NetworkRules, PORT_KEY_BITS,
     PortKey, PortUse, SHARED_OWNER, network_flag,

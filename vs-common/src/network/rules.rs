@@ -31,6 +31,16 @@ pub mod network_flag {
     pub const SHARED: u32 = 1 << 11;
     /// `ping = true`: sockets of ICMP datagrams may be made.
     pub const PING: u32 = 1 << 12;
+    /// `receive = "strict"`: what is for another address is not received.
+    pub const STRICT: u32 = 1 << 13;
+    /// `raw = ["icmp"]`: raw sockets of ICMP may be made.
+    pub const RAW_ICMP: u32 = 1 << 14;
+    /// `raw = ["icmpv6"]`: raw sockets of `ICMPv6` may be made.
+    pub const RAW_ICMPV6: u32 = 1 << 15;
+    /// Either of these.
+    pub const RAW: u32 = RAW_ICMP | RAW_ICMPV6;
+    /// Some of its sockets have its mark, and it has routes of its own for them.
+    pub const MARKED: u32 = PING | RAW;
 }
 
 /// What policy says of one context's addresses in one epoch: the value of `NETWORKS`.

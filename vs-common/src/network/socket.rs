@@ -1,6 +1,6 @@
 //! Which sockets may be made, and what may be asked of them.
 
-use super::ping::is_ping;
+use super::icmp::{IcmpGrant, is_icmp};
 use super::rules::network_flag;
 use crate::context::Identity;
 use crate::verdict::{Errno, Reason, Verdict};
@@ -44,7 +44,8 @@ pub mod number {
 /// | `AF_UNIX`            | any                                    | allow                |
 /// | `AF_INET`, `AF_INET6` | stream: 0, TCP; datagram: 0, UDP, UDP-Lite | allow            |
 /// | `AF_INET`, `AF_INET6` | datagram: ICMP, `ICMPv6`                | if granted, else EACCES, what `ping_group_range` says |
-/// | `AF_INET`, `AF_INET6` | raw                                    | EPERM, as without `CAP_NET_RAW` |
+/// | `AF_INET`, `AF_INET6` | raw: ICMP, `ICMPv6`                     | if granted, else EPERM, as without `CAP_NET_RAW` |
+/// | `AF_INET`, `AF_INET6` | raw: any other                         | EPERM                |
 /// | `AF_INET`, `AF_INET6` | any other                              | EPROTONOSUPPORT      |
 /// | `AF_NETLINK`         | `NETLINK_ROUTE`                        | allow                |
 /// | `AF_NETLINK`         | any other                              | EPROTONOSUPPORT      |
@@ -69,13 +70,14 @@ pub const fn decide_socket(
         | (number::AF_INET | number::AF_INET6, number::SOCK_STREAM, 0 | number::TCP)
         | (number::AF_INET | number::AF_INET6, number::SOCK_DGRAM, 0 | number::UDP | number::UDPLITE)
         | (number::AF_NETLINK, _, number::NETLINK_ROUTE) => return Verdict::Allow,
-        (number::AF_INET | number::AF_INET6, number::SOCK_DGRAM, number::ICMP | number::ICMPV6) => {
-            if rules_flags & network_flag::PING != 0 && is_ping(family, protocol) {
+        (number::AF_INET | number::AF_INET6, number::SOCK_DGRAM, number::ICMP | number::ICMPV6)
+        | (number::AF_INET | number::AF_INET6, number::SOCK_RAW, _) => {
+            let grant = IcmpGrant::of(family, kind == number::SOCK_RAW);
+            if rules_flags & grant.flag != 0 && is_icmp(family, protocol) {
                 return Verdict::Allow;
             }
-            Errno::Eacces
+            grant.errno
         }
-        (number::AF_INET | number::AF_INET6, number::SOCK_RAW, _) => Errno::Eperm,
         (number::AF_INET | number::AF_INET6 | number::AF_NETLINK, ..) => Errno::Eprotonosupport,
         _ => Errno::Eafnosupport,
     };

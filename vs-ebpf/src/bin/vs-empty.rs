@@ -7,8 +7,8 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::macros::{cgroup_sock_addr, lsm, lsm_cgroup, sk_lookup, sock_ops};
-use aya_ebpf::programs::{LsmContext, SkLookupContext, SockAddrContext, SockOpsContext};
+use aya_ebpf::macros::{cgroup_skb, cgroup_sock_addr, lsm, lsm_cgroup, sk_lookup, sock_ops};
+use aya_ebpf::programs::{LsmContext, SkBuffContext, SkLookupContext, SockAddrContext, SockOpsContext};
 
 use vs_common::hook::Hook;
 
@@ -123,7 +123,7 @@ empty_programs! {
         socket_bind "socket_bind"
         socket_sendmsg "socket_sendmsg"
     }
-    others { "ping_source" }
+    others { "ping_source" "ingress" }
     hooks {
         inode_create "inode_create"
         inode_mknod "inode_mknod"
@@ -164,6 +164,11 @@ fn file_request_compat(_ctx: LsmContext) -> i32 {
 
 #[lsm_cgroup(hook = "socket_post_create")]
 fn ping_source(_ctx: LsmContext) -> i32 {
+    PASS as i32
+}
+
+#[cgroup_skb(ingress)]
+fn ingress(_ctx: SkBuffContext) -> i32 {
     PASS as i32
 }
 

@@ -8,7 +8,7 @@ use vs_common::filesystem::{
 };
 use vs_common::hook::Hook;
 use vs_common::id::{ContextKind, Epoch};
-use vs_common::verdict::{Errno, Reason, Verdict};
+use vs_common::verdict::{Reason, Verdict};
 
 use crate::audit::Target;
 use crate::context;
@@ -16,7 +16,7 @@ use crate::kernel::file::{Dentry, named_inode};
 use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
 use crate::maps::{EPOCH, FILE_EPOCHS, FILES};
-use crate::verdict::{ALLOW, Denial, allow_host, deny, returned};
+use crate::verdict::{ALLOW, Denial, allow_host, carry_out_denial};
 
 /// The row of a file that lies too deep.
 static TOO_DEEP_ROW: Tag = TOO_DEEP;
@@ -191,8 +191,8 @@ pub(super) fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named:
     denial.reason = (denied >> 8 & 0xff) as u16;
     denial.errno = (denied & 0xff) as u16;
     denial.is_between = (denied >> 16) as u16;
-    if deny(&denial) == 0 { ALLOW } else { returned(Errno::Eacces) }
+    carry_out_denial(&denial)
 }
 
-// Every refusal is EACCES, and every reason fits.
+// Every reason fits.
 const _: () = assert!(Reason::ALL.len() < 256);

@@ -92,6 +92,18 @@ impl SockAddress {
         read(self.0 + layout::SOCK_ADDRESS6.load())
     }
 
+    /// The IPv4 address it is connected to, in network order.
+    #[inline(always)]
+    pub(crate) fn peer4(self) -> u32 {
+        read(self.0 + layout::SOCK_PEER4.load())
+    }
+
+    /// The IPv6 address it is connected to, in network order.
+    #[inline(always)]
+    pub(crate) fn peer6(self) -> [u32; 4] {
+        read(self.0 + layout::SOCK_PEER6.load())
+    }
+
     /// The mark of its packets (`SO_MARK`).
     #[inline(always)]
     pub(crate) fn mark(self) -> u32 {

@@ -12,8 +12,8 @@ use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::network::{
-    ADDRESS_KEY_BITS, Address, AddressKey, DestinationChoice, PortUse, decide_destination,
-    decide_ping_destination, is_ping, network_flag, number,
+    ADDRESS_KEY_BITS, Address, AddressKey, DestinationChoice, IcmpGrant, PortUse, decide_destination,
+    decide_icmp_destination, is_icmp, network_flag, number,
 };
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -37,8 +37,10 @@ pub(super) fn destination(tag: *const Tag, act: &mut Act) -> i32 {
     if has_primary {
         act.primary = if is_v4 { rules.primary4 } else { rules.primary6 };
     }
-    let is_ping = is_ping(act.family, act.protocol);
-    if is_ping && let Verdict::Deny(errno, reason) = decide_ping_destination(rules, &act.address) {
+    // A raw socket does not come here (`net/ipv4/raw.c:raw_prot` has no `pre_connect`).
+    let is_ping = is_icmp(act.family, act.protocol);
+    let grant = IcmpGrant::of(act.family, false);
+    if is_ping && let Verdict::Deny(errno, reason) = decide_icmp_destination(rules, grant, &act.address) {
         return refusal(errno, reason);
     }
     let choice = decide_destination(rules, &act.address);

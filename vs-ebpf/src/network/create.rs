@@ -11,7 +11,7 @@ use vs_common::context::{Identity, Tag, lifecycle};
 use vs_common::hook::Hook;
 use vs_common::kernel_layout::inject;
 use vs_common::network::{
-    Address, decide_ping_option, decide_socket, decide_socket_option, is_netlink_question, is_ping, number,
+    Address, decide_icmp_option, decide_socket, decide_socket_option, is_icmp, is_netlink_question, number,
 };
 use vs_common::verdict::{Errno, Reason, Verdict};
 
@@ -71,13 +71,29 @@ fn member_creates(current: Task, family: u32, kind: u32, protocol: u32) -> i32 {
         Identity::Member(tag) if tag.is_network_only() && !is_internet(family) => return ALLOW,
         _ => {}
     }
-    let flags = if is_ping(family, protocol) { flags_of(actor) } else { 0 };
+    let flags = if is_icmp(family, protocol) { flags_of(actor) } else { 0 };
     let verdict = decide_socket(actor, flags, family, kind, protocol);
     if verdict == Verdict::Allow {
+        if kind == number::SOCK_RAW && is_internet(family) {
+            allow_raw(current);
+        }
         return ALLOW;
     }
     let target = Target::address(family, protocol, 0, &Address::NONE);
     conclude(Hook::SocketCreate, verdict, actor, &target, u64::from(kind))
+}
+
+/// Lets the running task use `CAP_NET_RAW` once: the next that is asked of it is the socket's (`net/ipv4/af_inet.c:inet_create`). Whoever's tag
+/// cannot be had is refused there.
+#[inline(always)]
+fn allow_raw(current: Task) {
+    let tag = context::task_tag(current);
+    if tag.is_null() {
+        counters::count_failure(Hook::SocketCreate);
+        return;
+    }
+    // SAFETY: A map's value, which lives until the program returns; only the task's own calls change it.
+    unsafe { (*tag).lifecycle |= lifecycle::MAKES_RAW };
 }
 
 /// What is granted to a context, as [`vs_common::network::network_flag`] bits.
@@ -113,23 +129,24 @@ fn socket_post_create(ctx: LsmContext) -> i32 {
     if !current.has_storage() {
         return ALLOW;
     }
-    let (family, is_kernel): (u32, u32) = (ctx.arg(1), ctx.arg(4));
+    let (family, kind, is_kernel): (u32, u32, u32) = (ctx.arg(1), ctx.arg(2), ctx.arg(4));
     if is_kernel != 0 || family == number::AF_UNIX {
         return ALLOW;
     }
     let Some(sock) = Sock::of_socket(ctx.arg::<*const c_void>(0)) else { return ALLOW };
-    member_has_created(current, sock, family)
+    let is_raw = kind == number::SOCK_RAW && is_internet(family);
+    member_has_created(current, sock, family, if is_raw { lifecycle::RAW } else { 0 })
 }
 
-/// The same for a task that has some storage.
+/// The same for a task that has some storage; `kind`: what its tag says of the socket itself.
 #[inline(never)]
-fn member_has_created(current: Task, sock: Sock, family: u32) -> i32 {
+fn member_has_created(current: Task, sock: Sock, family: u32, kind: u32) -> i32 {
     let actor = context::network_actor(current);
     let verdict = match actor {
         Identity::Host => return allow_host(),
         Identity::Unknown => Verdict::Deny(Errno::Enomem, Reason::UnknownActor),
         Identity::Member(tag) => {
-            let mut value = Tag { lifecycle: tag.lifecycle & OF_A_SOCKET, ..tag };
+            let mut value = Tag { lifecycle: tag.lifecycle & OF_A_SOCKET | kind, ..tag };
             // SAFETY: As in `sock_tag`; `value` is a live local of the map's value type. The socket is its maker's alone.
             let stored = unsafe {
                 bpf_sk_storage_get(
@@ -152,6 +169,7 @@ fn member_has_created(current: Task, sock: Sock, family: u32) -> i32 {
 /// `setsockopt(sock, level, option)`, before it acts: see [`decide_socket_option`]. The detail is level and option.
 #[lsm(hook = "socket_setsockopt")]
 fn socket_setsockopt(ctx: LsmContext) -> i32 {
+    context::end_raw(Task::current());
     let Some(sock) = Sock::of_socket(ctx.arg::<*const c_void>(0)) else { return ALLOW };
     if !sock.has_storage() {
         return ALLOW;
@@ -159,7 +177,7 @@ fn socket_setsockopt(ctx: LsmContext) -> i32 {
     let (level, option): (u32, u32) = (ctx.arg(1), ctx.arg(2));
     // Without any grant: nearly every option needs none.
     if decide_socket_option(0, level, option) == Verdict::Allow
-        && decide_ping_option(level, option) == Verdict::Allow
+        && decide_icmp_option(true, level, option) == Verdict::Allow
     {
         return ALLOW;
     }
@@ -180,7 +198,9 @@ fn member_sets_option(sock: Sock, level: u32, option: u32) -> i32 {
     }
     let address = sock.address();
     let verdict = match decide_socket_option(flags_of_member(&owner), level, option) {
-        Verdict::Allow if is_ping(address.family(), address.protocol()) => decide_ping_option(level, option),
+        Verdict::Allow if is_icmp(address.family(), address.protocol()) => {
+            decide_icmp_option(owner.is_raw(), level, option)
+        }
         verdict => verdict,
     };
     if verdict == Verdict::Allow {

@@ -10,7 +10,8 @@
 //! | `sendmsg4`, `sendmsg6`           | the same for each datagram of a socket that is not connected              |
 //! | `recvmsg*`, `getsockname*`, `getpeername*` | loopback is shown as loopback                                   |
 //! | `listen_event`, `udp_sockets`, `socket_lookup` | one listener on ANY has the connections of every address of its context   |
-//! | `ping_source`, `socket_bind`, `socket_sendmsg` | echo requests of those who may ping are the context's    |
+//! | `ping_source`, `socket_bind`, `socket_sendmsg` | echo requests of those who may ping, and what raw sockets send, are the context's |
+//! | `ingress`                        | what is for another address is not received                               |
 //! | `socket_create` and other hooks of the LSM | what the programs above do not see is refused                   |
 //!
 //! Decisions are `vs_common::network`'s.
@@ -20,10 +21,11 @@ mod connect;
 mod create;
 mod datagram;
 mod gather;
+mod icmp;
 mod listen;
 mod loopback;
 mod name;
-mod ping;
+mod receive;
 
 use core::ffi::c_void;
 use core::ptr;

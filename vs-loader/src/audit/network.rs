@@ -28,8 +28,9 @@ pub(super) fn address(hook: Option<Hook>, words: &[u64; 5]) -> Target {
 
 /// What was acted on where it is no context's.
 pub(super) fn nobodys(hook: &Word) -> &'static str {
-    let is_of_network =
-        |known: &Hook| matches!(known.info().need, Need::Network | Need::Ping) && hook.is(known.name());
+    let is_of_network = |known: &Hook| {
+        matches!(known.info().need, Need::Network | Need::Ping | Need::Receive) && hook.is(known.name())
+    };
     if Hook::ALL.iter().any(is_of_network) { "the network" } else { "the kernel" }
 }
 

@@ -64,13 +64,15 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 8] = [
+const FLAGS: [(u32, &str); 10] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
     (context_flag::NETWORK, "network"),
     (context_flag::NETWORK_ONLY, "network-only"),
     (context_flag::PING, "ping-sockets"),
+    (context_flag::RECEIVE, "receive-judged"),
+    (context_flag::RAW, "raw-sockets"),
     (context_flag::FILES, "files"),
     (context_flag::FILES_JUDGED, "files-judged"),
 ];

@@ -147,11 +147,9 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
             flags |= context_flag::NETWORK_ONLY;
         }
         if let Some(network) = context.network() {
-            flags |= context_flag::NETWORK;
-            if network.ping().value() {
-                flags |= context_flag::PING;
-            }
-            networks.insert(xid, Network::of(network, generation));
+            let network = Network::of(network, generation);
+            flags |= network.context_flags();
+            networks.insert(xid, network);
         }
         if context.files().is_some_and(|files| !files.shared_write().value()) {
             flags |= context_flag::FILES;

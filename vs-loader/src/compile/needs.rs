@@ -16,18 +16,17 @@ fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
         && !matches!(ProcMode::from_number(rules.proc_mode), Some(ProcMode::Pidns | ProcMode::Hidepid));
     let is_spectator = matches!(xid.kind(), ContextKind::Spectator);
     let is_in_host_tree = is_plain || is_spectator || is_locked;
-    let has_network = has_network || ProcMode::from_number(rules.proc_mode).is_none();
-    let has_files = rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0
-        || ProcMode::from_number(rules.proc_mode).is_none();
+    let is_unheard_of = ProcMode::from_number(rules.proc_mode).is_none();
+    let has_network = has_network || is_unheard_of;
+    let has_files = rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0 || is_unheard_of;
     match need {
         Need::Always => true,
         Need::HostTree => is_in_host_tree,
         // The spectator may see every process, so nothing is hidden from it.
         Need::HostProc => (is_plain && !is_spectator) || is_locked,
         Need::Network => has_network,
-        Need::Ping => {
-            rules.flags & context_flag::PING != 0 || ProcMode::from_number(rules.proc_mode).is_none()
-        }
+        Need::Ping => rules.flags & (context_flag::PING | context_flag::RAW) != 0 || is_unheard_of,
+        Need::Receive => rules.flags & context_flag::RECEIVE != 0 || is_unheard_of,
         Need::HostTreeOrFiles => is_in_host_tree || has_files,
         Need::HostTreeNetworkOrFiles => is_in_host_tree || has_network || has_files,
     }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use vs_common::id::{Generation, Xid};
 use vs_common::network::{Address, NetworkRules, PortUse, network_flag};
+use vs_common::policy_entry::context_flag;
 
 use super::port::{PortPrefix, prefixes_of};
-use crate::policy::{HostNetworkPolicy, Loopback, NetworkPolicy, PortSet, Rule};
+use crate::policy::{HostNetworkPolicy, Loopback, NetworkPolicy, PortSet, RawProtocol, Receive, Rule};
 pub use crate::policy::{Prefix, to_address, to_ip};
 
 /// Every context's addresses in one epoch. Contexts that use the host's are not in it.
@@ -50,6 +51,9 @@ impl Network {
             (network_flag::BROADCAST, policy.broadcast().value()),
             (network_flag::SHOW_ANY, policy.show_any().value()),
             (network_flag::PING, policy.ping().value()),
+            (network_flag::STRICT, policy.receive().value() == Receive::Strict),
+            (network_flag::RAW_ICMP, policy.has_raw(RawProtocol::Icmp)),
+            (network_flag::RAW_ICMPV6, policy.has_raw(RawProtocol::Icmpv6)),
         ];
         let set = flags.into_iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag);
         let rules = NetworkRules {
@@ -61,6 +65,15 @@ impl Network {
         };
         let addresses = policy.addresses().iter().map(Rule::value).collect();
         Self { rules, addresses, bind_ports, connect_ports, sources: BTreeMap::new() }
+    }
+
+    /// The bits of [`context_flag`] that its context has because of it.
+    pub const fn context_flags(&self) -> u32 {
+        let ping = if self.rules.has(network_flag::PING) { context_flag::PING } else { 0 };
+        let raw = if self.rules.has(network_flag::RAW) { context_flag::RAW } else { 0 };
+        let receive =
+            if self.rules.has(network_flag::RAW | network_flag::STRICT) { context_flag::RECEIVE } else { 0 };
+        context_flag::NETWORK | ping | raw | receive
     }
 
     /// What policy says of the host's own addresses comes to.
@@ -192,6 +205,9 @@ pub(super) fn network_flag_name(flag: u32) -> String {
         network_flag::BROADCAST => "broadcast".to_owned(),
         network_flag::SHOW_ANY => "show_any".to_owned(),
         network_flag::PING => "ping".to_owned(),
+        network_flag::STRICT => format!("receive {}", Receive::Strict.name()),
+        network_flag::RAW_ICMP => format!("raw {}", RawProtocol::Icmp.name()),
+        network_flag::RAW_ICMPV6 => format!("raw {}", RawProtocol::Icmpv6.name()),
         network_flag::SHARED => "shared".to_owned(),
         other => format!("network flag {other:#x}"),
     }

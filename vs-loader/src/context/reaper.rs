@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
+use vs_common::capability::SAFE_SET;
 
 use super::Witness;
 use super::channel::{Channel, Message};
@@ -265,7 +266,7 @@ fn become_reaper(
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(unable("close the host's descriptors"))?;
     let program = sealed::seal(NAME, &mut &*PROGRAM)?;
-    capabilities::drop_to_safe()?;
+    capabilities::drop_to(SAFE_SET)?;
     channel.send(&Message::Tagged).map_err(unable("report to the launching vs"))?;
     channel.wait_for_go().map_err(unable("go on"))?;
     syscall::reset_signals().map_err(unable("reset the signals"))?;

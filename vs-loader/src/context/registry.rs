@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use vs_common::capability::{CapabilitySet, RAW_SET, SAFE_SET};
 use vs_common::context::{Tag, lifecycle};
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::policy_entry::{ContextKey, ContextRules, Mode, ProcMode, context_flag};
@@ -70,6 +71,8 @@ pub struct Context {
     pub is_orphan: bool,
     /// It confines addresses and nothing else.
     pub is_network_only: bool,
+    /// What is left of the capabilities to who enters.
+    pub capabilities: CapabilitySet,
     /// The bits of a member's lifecycle that say where it lives ([`ContextRules::residence`]).
     pub residence: u32,
 }
@@ -100,6 +103,7 @@ impl Context {
             is_dynamic: rules.flags & context_flag::DYNAMIC != 0,
             is_orphan: rules.flags & context_flag::ORPHAN != 0,
             is_network_only: rules.flags & context_flag::NETWORK_ONLY != 0,
+            capabilities: if rules.flags & context_flag::RAW != 0 { RAW_SET } else { SAFE_SET },
             residence: rules.residence(key.xid),
         })
     }

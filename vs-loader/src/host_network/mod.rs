@@ -192,7 +192,7 @@ pub enum HostNetworkError {
     },
     /// There are more routes than a context's table for echo requests can have.
     #[error(
-        "{context}: the machine has {count} routes of one family, and a context that may ping can have at most {most} of its own; take ping out"
+        "{context}: the machine has {count} routes of one family, and a context that may ping or have raw sockets can have at most {most} of its own; take ping and raw out"
     )]
     TooManyRoutes {
         /// Whose.

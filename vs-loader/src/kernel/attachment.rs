@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 
 use aya::Btf;
 use aya::programs::links::{FdLink, LinkError};
-use aya::programs::{CgroupAttachMode, Program, ProgramError};
+use aya::programs::{CgroupAttachMode, CgroupSkbAttachType, Program, ProgramError};
 use aya_obj::generated::{bpf_attach_type, bpf_link_info, bpf_link_type};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
@@ -32,6 +32,7 @@ pub(super) fn load(program: &mut Program, hook: Hook, types: &Btf) -> Result<(),
         }
         Program::CgroupSockAddr(program) => program.load(),
         Program::SockOps(program) => program.load(),
+        Program::CgroupSkb(program) => program.load(),
         Program::SkLookup(program) => program.load(),
         Program::Iter(program) => program.load("udp", types),
         _ => Err(ProgramError::UnexpectedProgramType),
@@ -56,6 +57,11 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
         }
         Program::SockOps(program) => {
             let link = program.attach(control_group_root()?, CgroupAttachMode::Single)?;
+            program.take_link(link)?.try_into().map_err(no_link)
+        }
+        Program::CgroupSkb(program) => {
+            let direction = CgroupSkbAttachType::Ingress;
+            let link = program.attach(control_group_root()?, direction, CgroupAttachMode::Single)?;
             program.take_link(link)?.try_into().map_err(no_link)
         }
         Program::Iter(program) => {
@@ -96,6 +102,10 @@ pub(super) fn is_at(hook: Hook, link: &bpf_link_info, attached_to: u32, types: &
         ProgramKind::SocketEvents => {
             is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP)
                 && cgroup_attach_type(link) == Some(bpf_attach_type::BPF_CGROUP_SOCK_OPS as u32)
+        }
+        ProgramKind::ReceivedPackets => {
+            is_of(bpf_link_type::BPF_LINK_TYPE_CGROUP)
+                && cgroup_attach_type(link) == Some(bpf_attach_type::BPF_CGROUP_INET_INGRESS as u32)
         }
         ProgramKind::DatagramSockets => is_of(bpf_link_type::BPF_LINK_TYPE_ITER),
         ProgramKind::SocketLookup => {

@@ -126,6 +126,10 @@ pub struct NetworkKeys {
     pub show_any: Field<bool>,
     /// `ping`.
     pub ping: Field<bool>,
+    /// `receive`.
+    pub receive: Field<String>,
+    /// `raw`.
+    pub raw: Field<Vec<Field<String>>>,
     /// `assign`.
     pub assign: Field<String>,
     /// `shared`.
@@ -177,6 +181,8 @@ impl TableName {
                 "broadcast",
                 "show_any",
                 "ping",
+                "receive",
+                "raw",
                 "assign",
                 "shared",
                 "bind_allow",

@@ -24,7 +24,7 @@ pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_
 pub use files::{Directory, FilesPolicy, FilesProblem};
 pub(crate) use model::pad;
 pub use model::{Confine, ContextName, ContextPolicy, Digest, Policy, RecordRate, Rule, SpectatorPolicy};
-pub use network::{HostNetworkPolicy, Loopback, NetworkPolicy};
+pub use network::{HostNetworkPolicy, Loopback, NetworkPolicy, RawProtocol, Receive};
 pub use network_error::NetworkProblem;
 pub use place::{Place, PolicySource};
 pub use port::{PortPolicy, PortRange, PortSet, Protocol};

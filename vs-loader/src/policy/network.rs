@@ -29,6 +29,48 @@ impl Loopback {
     }
 }
 
+/// What its sockets receive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receive {
+    /// What the kernel finds them for.
+    Kernel,
+    /// Of that, what is for the context's addresses.
+    Strict,
+}
+
+impl Receive {
+    /// The word in policy and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+/// A protocol that a context may have raw sockets of: those that have no ports, so that nothing of another socket's comes along.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RawProtocol {
+    /// ICMP, over IPv4.
+    Icmp,
+    /// `ICMPv6`, over IPv6.
+    Icmpv6,
+}
+
+impl RawProtocol {
+    /// Each, by the word and the number (`/etc/protocols`) that policy may have for it.
+    pub const ALL: [(Self, &'static str, &'static str); 2] =
+        [(Self::Icmp, "icmp", "1"), (Self::Icmpv6, "icmpv6", "58")];
+
+    /// The word in policy and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Icmpv6 => "icmpv6",
+        }
+    }
+}
+
 /// The addresses of a context, and what it may do beyond them. A context without this uses the host's network.
 ///
 /// No address is another context's, each primary address is one of the context's, and a family has one if any address is of it.
@@ -43,6 +85,9 @@ pub struct NetworkPolicy {
     pub(super) broadcast: Rule<bool>,
     pub(super) show_any: Rule<bool>,
     pub(super) ping: Rule<bool>,
+    pub(super) receive: Rule<Receive>,
+    pub(super) raw: Vec<Rule<RawProtocol>>,
+    pub(super) raw_place: Option<Place>,
     pub(super) assign: Option<Located<String>>,
     pub(super) shared: Rule<bool>,
     pub(super) bind_ports: PortPolicy,
@@ -88,6 +133,26 @@ impl NetworkPolicy {
     /// Whether it may send echo requests.
     pub const fn ping(&self) -> &Rule<bool> {
         &self.ping
+    }
+
+    /// What its sockets receive.
+    pub const fn receive(&self) -> &Rule<Receive> {
+        &self.receive
+    }
+
+    /// The protocols that it may have raw sockets of.
+    pub fn raw(&self) -> &[Rule<RawProtocol>] {
+        &self.raw
+    }
+
+    /// Where that is said.
+    pub const fn raw_place(&self) -> Option<&Place> {
+        self.raw_place.as_ref()
+    }
+
+    /// Whether it may have raw sockets of a protocol.
+    pub fn has_raw(&self, protocol: RawProtocol) -> bool {
+        self.raw.iter().any(|rule| rule.value == protocol)
     }
 
     /// Whether it may send to all of a network at once.

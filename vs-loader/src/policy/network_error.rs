@@ -139,6 +139,15 @@ pub enum NetworkProblem {
         "the host is confined only beside contexts with addresses, and no context has any; give one addresses, or take these out"
     )]
     HostAlone,
+    /// A text that is no protocol of raw sockets.
+    #[error(
+        "{} is no protocol that a context can have raw sockets of; write \"icmp\" or \"icmpv6\", or take it out",
+        Quoted(text)
+    )]
+    NotRaw {
+        /// The text.
+        text: String,
+    },
     /// A text that is no ports.
     #[error(
         "{} is no port; write a protocol (tcp, udp, udplite) alone or with a port or a range: \"udp\", \"tcp/80\", \"tcp/8000-8099\", with 0 for ports that the kernel chooses",

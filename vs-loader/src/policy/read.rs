@@ -143,6 +143,8 @@ impl Reader<'_> {
             broadcast: self.boolean(table, keys, "broadcast"),
             show_any: self.boolean(table, keys, "show_any"),
             ping: self.boolean(table, keys, "ping"),
+            receive: self.text(table, keys, "receive"),
+            raw: self.texts(table, keys, ("raw", "each of raw"), expected::LIST),
             assign: self.text(table, keys, "assign"),
             shared: self.boolean(table, keys, "shared"),
             bind_allow: self.texts(table, keys, ("bind_allow", "each of bind_allow"), expected::LIST),

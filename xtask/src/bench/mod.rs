@@ -46,7 +46,7 @@ pub(crate) struct Options {
     /// 6.1, 6.12, any other version the mirror has, `newest`, or a vmlinuz or vmlinux file.
     #[arg(long, default_value = KERNEL)]
     kernel: Choice,
-    /// Measure under this policy only: `pidns`, `plain` or `addresses`.
+    /// Measure under this policy only: `pidns`, `plain`, `addresses` or `strict`.
     #[arg(long, value_name = "POLICY")]
     only: Option<String>,
     /// Print JSON instead of Markdown: every figure of every run.

@@ -94,11 +94,7 @@ pub(in crate::cli) fn create_locked(
     let epoch = session.store.epoch()?;
     let mut rows = rows_of(&session.store, epoch)?;
     let mut networks = networks_of(&session.store, epoch)?;
-    let own = match network {
-        Some(network) if network.ping().value() => context_flag::NETWORK | context_flag::PING,
-        Some(_) => context_flag::NETWORK,
-        None => 0,
-    };
+    let own = network.map_or(0, |policy| Network::of(policy, Generation(0)).context_flags());
     let (xid, rules) = create::row(&rows, &Wish { flags: wish.flags | own, ..*wish })?;
     let mut written = rules;
     let mut network = network.map(|policy| Network::of(policy, rules.generation));

@@ -21,6 +21,9 @@ pub(super) struct NetworkAnswer {
     broadcast: bool,
     show_any: bool,
     ping: bool,
+    receive: &'static str,
+    /// The protocols of raw sockets.
+    raw: Vec<&'static str>,
     /// The interface that gets addresses that the machine lacks.
     assign: Option<String>,
     /// Where `addresses` is.
@@ -43,6 +46,8 @@ impl NetworkAnswer {
             broadcast: network.rules.has(network_flag::BROADCAST),
             show_any: network.rules.has(network_flag::SHOW_ANY),
             ping: network.rules.has(network_flag::PING),
+            receive: policy.receive().value().name(),
+            raw: policy.raw().iter().map(|rule| rule.value().name()).collect(),
             addresses_defined_at: PlaceAnswer::of(policy.place()),
             assign: policy.assign().map(|(interface, _)| interface.to_owned()),
             line: line(&network.to_string(), policy.assign().map(|(interface, _)| interface)),

@@ -133,6 +133,7 @@ fn groups(policy: &Policy, entries: &MapEntries) -> Vec<Group> {
         Need::HostProc,
         Need::Network,
         Need::Ping,
+        Need::Receive,
     ] {
         let hooks: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
         let is_attached = hooks.iter().all(|hook| attached.contains(hook));

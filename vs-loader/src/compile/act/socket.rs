@@ -1,9 +1,10 @@
 //! Kinds of sockets.
 
-use vs_common::network::is_ping;
 use vs_common::network::number::{
-    AF_INET, AF_NETLINK, AF_UNIX, ICMP, NETLINK_ROUTE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, TCP, UDP, UDPLITE,
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, ICMP, ICMPV6, NETLINK_ROUTE, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM,
+    TCP, UDP, UDPLITE,
 };
+use vs_common::network::{IcmpGrant, is_icmp};
 
 /// Which socket is to be made: what the hook is told of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,9 +24,14 @@ impl SocketKind {
         self.family == family
     }
 
-    /// Whether it is for echo requests.
-    pub const fn is_ping(&self) -> bool {
-        self.kind == SOCK_DGRAM && is_ping(self.family, self.protocol)
+    /// The flag that policy has to set for one of ICMP; `None`: it is none.
+    pub const fn icmp_grant(&self) -> Option<u32> {
+        let is_raw = self.kind == SOCK_RAW;
+        if (is_raw || self.kind == SOCK_DGRAM) && is_icmp(self.family, self.protocol) {
+            Some(IcmpGrant::of(self.family, is_raw).flag)
+        } else {
+            None
+        }
     }
 
     /// The kind with this name.
@@ -58,7 +64,9 @@ pub const SOCKET_KINDS: &[SocketKind] = &[
         ICMP,
         "echo requests without a capability, where ping_group_range lets",
     ),
-    socket("raw", AF_INET, SOCK_RAW, ICMP, "packets that the process builds itself"),
+    socket("raw", AF_INET, SOCK_RAW, ICMP, "packets of ICMP that the process builds itself"),
+    socket("raw6", AF_INET6, SOCK_RAW, ICMPV6, "the same of ICMPv6"),
+    socket("raw-headers", AF_INET, SOCK_RAW, 255, "packets with headers of their own"),
     socket("mptcp", AF_INET, SOCK_STREAM, 262, "Multipath TCP"),
     socket("sctp", AF_INET, SOCK_STREAM, 132, "SCTP"),
     socket(

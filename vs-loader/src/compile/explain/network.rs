@@ -59,8 +59,8 @@ pub(super) fn rule_lines(explanation: &Explanation, policy: &NetworkPolicy) -> V
     }
     let Some(asked) = explanation.address else {
         let is_family_free = explanation.socket.is_some_and(|socket| socket.is_of(number::AF_UNIX));
-        if explanation.socket.is_some_and(SocketKind::is_ping) {
-            return vec![grant(network_flag::PING, policy)];
+        if let Some(flag) = explanation.socket.and_then(SocketKind::icmp_grant) {
+            return vec![grant(flag, policy)];
         }
         let granted = act.grant().map(|flag| grant(flag, policy));
         return granted.or_else(|| (!is_family_free).then(|| addresses(policy))).into_iter().collect();
@@ -138,6 +138,10 @@ fn loopback(policy: &NetworkPolicy) -> RuleLine {
 
 /// The line of what can be granted.
 fn grant(flag: u32, policy: &NetworkPolicy) -> RuleLine {
+    if flag & network_flag::RAW != 0 {
+        let all: Vec<_> = policy.raw().iter().map(|rule| format!("\"{}\"", rule.value().name())).collect();
+        return line("raw", format!("raw = [{}]", all.join(", ")), policy.raw_place());
+    }
     let (part, rule) = match flag {
         network_flag::MULTICAST => ("multicast", policy.multicast()),
         network_flag::PING => ("ping", policy.ping()),

@@ -7,7 +7,7 @@ use vs_common::verdict::Verdict;
 use super::{Explanation, Party, RuleLine, network};
 use crate::compile::entries::MapEntries;
 use crate::compile::needs::rows_in_need;
-use crate::policy::{ContextPolicy, NetworkPolicy, Place, Policy};
+use crate::policy::{ContextPolicy, NetworkPolicy, Place, Policy, Receive};
 
 impl Explanation {
     /// The lines of policy that the answer rests on.
@@ -85,8 +85,21 @@ pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLi
         }
         (Need::Ping, context) => {
             let context = context?;
-            let text = format!("[context.{}] ping = true", context.name());
-            line(text, context.network().and_then(|network| network.ping().place()))
+            let network = context.network()?;
+            if network.ping().value() {
+                return line(format!("[context.{}] ping = true", context.name()), network.ping().place());
+            }
+            line(format!("[context.{}] raw", context.name()), network.raw_place())
+        }
+        (Need::Receive, context) => {
+            let context = context?;
+            let network = context.network()?;
+            let receive = network.receive();
+            if receive.value() == Receive::Strict {
+                let text = format!("[context.{}] receive = {:?}", context.name(), receive.value().name());
+                return line(text, receive.place());
+            }
+            line(format!("[context.{}] raw", context.name()), network.raw_place())
         }
         (Need::Network, context) => {
             let context = context?;

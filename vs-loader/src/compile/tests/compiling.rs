@@ -109,8 +109,25 @@ fn there_are_no_more_rows_than_the_maps_hold() {
     assert_eq!(compile(&policy("[spectator]\n"), &known), Err(CompileError::TooManyContexts(4097)));
 }
 
-/// The hooks that rows need, by kind: always, in the host's tree, in the host's procfs, for addresses, for pings.
-fn needs(text: &str) -> (bool, bool, bool, bool, bool) {
+/// The bits of a context's row that its addresses come to.
+#[test]
+fn what_addresses_need_is_in_the_row() {
+    let flags = |keys: &str| {
+        let entries = entries(&format!("[context.web]\nxid = 100\naddresses = []\n{keys}"));
+        entries.rows()[&Xid(100)].flags & !context_flag::NETWORK
+    };
+    assert_eq!(flags(""), 0);
+    assert_eq!(flags("ping = true\n"), context_flag::PING);
+    assert_eq!(flags("receive = \"kernel\"\nraw = []\n"), 0);
+    assert_eq!(flags("receive = \"strict\"\n"), context_flag::RECEIVE);
+    for raw in ["icmp", "icmpv6"] {
+        let raw = format!("raw = [{raw:?}]\n");
+        assert_eq!(flags(&raw), context_flag::RECEIVE | context_flag::RAW);
+    }
+}
+
+/// The hooks that rows need, by kind: always, in the host's tree, in the host's procfs, for addresses, for pings, for what is received.
+fn needs(text: &str) -> [bool; 6] {
     let hooks = entries(text).needed_hooks();
     let has = |need| {
         let all: Vec<_> = Hook::ALL.iter().filter(|hook| hook.info().need == need).collect();
@@ -118,21 +135,33 @@ fn needs(text: &str) -> (bool, bool, bool, bool, bool) {
         assert!(attached == 0 || attached == all.len(), "hooks of a kind come together");
         attached != 0
     };
-    (has(Need::Always), has(Need::HostTree), has(Need::HostProc), has(Need::Network), has(Need::Ping))
+    [Need::Always, Need::HostTree, Need::HostProc, Need::Network, Need::Ping, Need::Receive].map(has)
 }
 
 #[test]
 fn hooks_are_attached_for_those_who_need_them() {
     let web = "[context.web]\nxid = 100\n";
-    assert_eq!(needs(web), (true, false, false, false, false));
-    assert_eq!(needs(&format!("{web}proc = \"hidepid\"\n")), (true, false, false, false, false));
-    assert_eq!(needs(&format!("{web}proc = \"plain\"\n")), (true, true, true, false, false));
-    assert_eq!(needs("[spectator]\n"), (true, true, false, false, false));
-    assert_eq!(needs(&format!("[spectator]\n{web}")), (true, true, false, false, false));
-    assert_eq!(needs(&format!("[host]\nproc_lock = true\n{web}")), (true, true, true, false, false));
-    assert_eq!(needs(&format!("[host]\nproc_lock = false\n{web}")), (true, false, false, false, false));
-    assert_eq!(needs(&format!("{web}addresses = []\n")), (true, false, false, true, false));
-    assert_eq!(needs(&format!("{web}addresses = []\nping = true\n")), (true, false, false, true, true));
+    assert_eq!(needs(web), [true, false, false, false, false, false]);
+    assert_eq!(needs(&format!("{web}proc = \"hidepid\"\n")), [true, false, false, false, false, false]);
+    assert_eq!(needs(&format!("{web}proc = \"plain\"\n")), [true, true, true, false, false, false]);
+    assert_eq!(needs("[spectator]\n"), [true, true, false, false, false, false]);
+    assert_eq!(needs(&format!("[spectator]\n{web}")), [true, true, false, false, false, false]);
+    assert_eq!(needs(&format!("[host]\nproc_lock = true\n{web}")), [true, true, true, false, false, false]);
+    assert_eq!(
+        needs(&format!("[host]\nproc_lock = false\n{web}")),
+        [true, false, false, false, false, false]
+    );
+    assert_eq!(needs(&format!("{web}addresses = []\n")), [true, false, false, true, false, false]);
+    assert_eq!(
+        needs(&format!("{web}addresses = []\nping = true\n")),
+        [true, false, false, true, true, false]
+    );
+    let strict = format!("{web}addresses = []\nreceive = \"strict\"\n");
+    assert_eq!(needs(&strict), [true, false, false, true, false, true]);
+    assert_eq!(
+        needs(&format!("{web}addresses = []\nraw = [\"icmp\"]\n")),
+        [true, false, false, true, true, true]
+    );
     let unheard_of = BTreeMap::from([(Xid(100), ContextRules { proc_mode: 9, ..rules("a", 1) })]);
     assert_eq!(needed_hooks(&unheard_of), Hook::ALL);
     let always: Vec<_> = Hook::ALL.iter().copied().filter(|hook| hook.info().need == Need::Always).collect();

@@ -165,6 +165,8 @@ fn sockets_by_kind() {
     let expected = [
         ("ping", Errno::Eacces),
         ("raw", Errno::Eperm),
+        ("raw6", Errno::Eperm),
+        ("raw-headers", Errno::Eperm),
         ("sctp", Errno::Eprotonosupport),
         ("netlink-generic", Errno::Eprotonosupport),
         ("packet", Errno::Eafnosupport),

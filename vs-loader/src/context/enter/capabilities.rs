@@ -1,12 +1,12 @@
 //! The real drop: what no hook can give back.
 //!
-//! All five sets end as [`vs_common::capability::SAFE`] or less, and are read back. `no_new_privs` is not set: setuid programs
+//! All five sets end as [`vs_common::capability::SAFE`] or less, of who may have raw sockets with [`vs_common::capability::NET_RAW`], and are read
+//! back. `no_new_privs` is not set: setuid programs
 //! inside are wanted, and the bounding set holds them as well. Supplementary to the `capable` hook, not instead of it.
 
 use std::io;
 
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
-use vs_common::capability::SAFE_SET;
 
 /// Why capabilities were not dropped.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +33,12 @@ fn failed<E: Into<io::Error>>(act: &'static str) -> impl FnOnce(E) -> Capability
     move |cause| CapabilityError::Io { act, cause: cause.into() }
 }
 
-const SAFE: CapabilitySet = CapabilitySet::from_bits_retain(SAFE_SET);
-
-/// Drops all but the safe capabilities of this process, for good.
+/// Drops all but these capabilities of this process, for good.
 ///
 /// # Errors
 /// The kernel refused, or kept more than it was told to.
-pub(in crate::context) fn drop_to_safe() -> Result<(), CapabilityError> {
+pub(in crate::context) fn drop_to(kept: vs_common::capability::CapabilitySet) -> Result<(), CapabilityError> {
+    let kept = CapabilitySet::from_bits_retain(kept);
     // What the caller inherited (`SECBIT_KEEP_CAPS`, `SECBIT_NO_SETUID_FIXUP`) would let a later setuid keep what it must lose.
     rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::empty())
         .map_err(failed("reset the securebits"))?;
@@ -48,7 +47,7 @@ pub(in crate::context) fn drop_to_safe() -> Result<(), CapabilityError> {
         match rustix::thread::capability_is_in_bounding_set(capability) {
             // Beyond the last that this kernel knows.
             Err(rustix::io::Errno::INVAL) => break,
-            Ok(true) if !SAFE.contains(capability) => {
+            Ok(true) if !kept.contains(capability) => {
                 rustix::thread::remove_capability_from_bounding_set(capability)
                     .map_err(failed("drop a capability from the bounding set"))?;
             }
@@ -57,10 +56,10 @@ pub(in crate::context) fn drop_to_safe() -> Result<(), CapabilityError> {
             }
         }
     }
-    let permitted = held()?.permitted & SAFE;
+    let permitted = held()?.permitted & kept;
     let sets = CapabilitySets { effective: permitted, permitted, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).map_err(failed("set the capabilities"))?;
-    read_back()
+    read_back(kept)
 }
 
 fn each() -> impl Iterator<Item = CapabilitySet> {
@@ -71,7 +70,7 @@ fn held() -> Result<CapabilitySets, CapabilityError> {
     rustix::thread::capabilities(None).map_err(failed("read the capabilities"))
 }
 
-fn read_back() -> Result<(), CapabilityError> {
+fn read_back(kept: CapabilitySet) -> Result<(), CapabilityError> {
     let mut bounding = CapabilitySet::empty();
     let mut ambient = CapabilitySet::empty();
     for capability in each() {
@@ -88,18 +87,19 @@ fn read_back() -> Result<(), CapabilityError> {
         }
     }
     let sets = held()?;
-    check_excess(&[
+    let sets = [
         ("permitted", sets.permitted),
         ("effective", sets.effective),
         ("inheritable", sets.inheritable),
         ("bounding", bounding),
         ("ambient", ambient),
-    ])
+    ];
+    check_excess(&sets, kept)
 }
 
-fn check_excess(sets: &[(&'static str, CapabilitySet)]) -> Result<(), CapabilityError> {
+fn check_excess(sets: &[(&'static str, CapabilitySet)], kept: CapabilitySet) -> Result<(), CapabilityError> {
     for (set, capabilities) in sets {
-        let excess = capabilities.difference(SAFE).bits();
+        let excess = capabilities.difference(kept).bits();
         if excess != 0 {
             return Err(CapabilityError::Excess { set, excess });
         }
@@ -109,17 +109,29 @@ fn check_excess(sets: &[(&'static str, CapabilitySet)]) -> Result<(), Capability
 
 #[cfg(test)]
 mod tests {
+    use vs_common::capability::{RAW_SET, SAFE_SET};
+
     use super::*;
+
+    const SAFE: CapabilitySet = CapabilitySet::from_bits_retain(SAFE_SET);
 
     #[test]
     fn what_is_safe_passes_and_one_more_is_named() {
-        check_excess(&[("permitted", SAFE), ("ambient", CapabilitySet::empty())]).unwrap();
+        check_excess(&[("permitted", SAFE), ("ambient", CapabilitySet::empty())], SAFE).unwrap();
         for beyond in each().filter(|capability| !SAFE.contains(*capability)) {
-            let error = check_excess(&[("permitted", SAFE), ("bounding", SAFE | beyond)]).unwrap_err();
+            let error = check_excess(&[("permitted", SAFE), ("bounding", SAFE | beyond)], SAFE).unwrap_err();
             assert!(
                 matches!(error, CapabilityError::Excess { set: "bounding", excess } if excess == beyond.bits())
             );
         }
+    }
+
+    #[test]
+    fn raw_sockets_take_one_capability_more() {
+        let raw = CapabilitySet::from_bits_retain(RAW_SET);
+        assert_eq!(raw.difference(SAFE), CapabilitySet::NET_RAW);
+        check_excess(&[("bounding", raw)], raw).unwrap();
+        check_excess(&[("bounding", raw)], SAFE).unwrap_err();
     }
 
     #[test]

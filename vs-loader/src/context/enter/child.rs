@@ -16,6 +16,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, PidfdFlags};
 use rustix::thread::{Gid, LinkNameSpaceType, Uid};
+use vs_common::capability::CapabilitySet;
 use vs_common::context::Tag;
 
 use super::capabilities::{self, CapabilityError};
@@ -90,6 +91,8 @@ pub(super) struct Plan<'a> {
     /// Where a command that stays in its caller's mount tree is led back to.
     pub origin: Option<&'a Origin>,
     pub tag: Tag,
+    /// What is left of the capabilities.
+    pub capabilities: CapabilitySet,
     pub uses: [Use; 3],
     pub user: &'a User,
     pub directory: &'a Directory,
@@ -144,7 +147,7 @@ fn prepare(
     // none of them again and leaves by `_exit` or `execve`, never by dropping them.
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(failed("close the host's descriptors"))?;
-    capabilities::drop_to_safe()?;
+    capabilities::drop_to(plan.capabilities)?;
     channel.send(&Message::Tagged).map_err(failed("report to the launching vs"))?;
     channel.wait_for_go().map_err(failed("go on"))
 }

@@ -124,6 +124,7 @@ pub fn enter(
         namespaces: namespaces.as_ref(),
         origin: origin.filter(|_| namespaces.is_none()),
         tag: context.entering_tag(),
+        capabilities: context.capabilities,
         uses,
         user: &request.user,
         directory: &request.directory,

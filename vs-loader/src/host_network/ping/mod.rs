@@ -1,6 +1,6 @@
-//! Routes for the echo requests of contexts: where no program says where a packet comes from, the route does.
+//! Routes for the echo requests of contexts, and for what their raw sockets send: where no program says where a packet comes from, the route does.
 //!
-//! A ping socket has the mark of its context (`vs-ebpf/src/network/ping.rs`), and a rule leads that mark to a table of its own, a copy of the
+//! A ping or raw socket has the mark of its context (`vs-ebpf/src/network/icmp.rs`), and a rule leads that mark to a table of its own, a copy of the
 //! machine's routes with the context's addresses as preferred sources. A second rule ends the search for every mark of the kind: what no
 //! table of a context's has a route for goes nowhere, and not by the machine's own routes. Both are asked after the table `local`
 //! (`net/ipv4/fib_rules.c:fib_default_rules_init`), so from one address of the machine's to the same one nothing changes.

@@ -1,10 +1,10 @@
-//! Which rules and routes contexts need that may ping. Pure.
+//! Which rules and routes contexts need that may ping, or have raw sockets. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use vs_common::id::Xid;
-use vs_common::network::{PING_MARK, PING_MARK_MASK, network_flag, ping_mark};
+use vs_common::network::{ICMP_MARK, ICMP_MARK_MASK, icmp_mark, network_flag};
 
 use super::{END_PRIORITY, Entry, RULE_PRIORITY, Rule, TableRoute};
 use crate::compile::{ContextLabel, Network, Networks, Rows};
@@ -24,16 +24,16 @@ pub struct PingPlan {
 /// How many routes of the machine a context's table has at most.
 const MOST_ROUTES: usize = 4096;
 
-/// Whether some context may ping.
+/// Whether some context has marked sockets.
 pub fn has_pings(networks: &Networks) -> bool {
-    networks.values().any(may_ping)
+    networks.values().any(is_marked)
 }
 
-fn may_ping(network: &Network) -> bool {
-    network.rules.has(network_flag::PING)
+fn is_marked(network: &Network) -> bool {
+    network.rules.has(network_flag::MARKED)
 }
 
-/// What to add for the contexts that may ping, and what to remove of what `marked` says is there. The rules that end the search stay once they
+/// What to add for the contexts that may ping or have raw sockets, and what to remove of what `marked` says is there. The rules that end the search stay once they
 /// are there: a socket may outlive the grant that it was made by, and goes nowhere then.
 ///
 /// # Errors
@@ -47,7 +47,7 @@ pub fn plan_pings(
 ) -> Result<PingPlan, HostNetworkError> {
     let generation = free_generation(&marked);
     let mut add = Vec::new();
-    for (xid, network) in networks.iter().filter(|(_, network)| may_ping(network)) {
+    for (xid, network) in networks.iter().filter(|(_, network)| is_marked(network)) {
         let context = rows.get(xid).map_or_else(
             || ContextLabel { xid: *xid, name: String::new() },
             |rules| ContextLabel::of(*xid, rules),
@@ -78,7 +78,7 @@ fn free_generation(marked: &[Entry]) -> u32 {
 
 /// The table of a context by its xid, of one load.
 const fn table_of(xid: Xid, generation: u32) -> u32 {
-    ping_mark(xid) | generation << 16
+    icmp_mark(xid) | generation << 16
 }
 
 fn entries_of(
@@ -94,14 +94,14 @@ fn entries_of(
         let is_v4 = primary.is_ipv4();
         entries.push(Entry::Rule(Rule {
             is_v4,
-            mark: PING_MARK,
-            mask: PING_MARK_MASK,
+            mark: ICMP_MARK,
+            mask: ICMP_MARK_MASK,
             priority: END_PRIORITY,
             table: None,
         }));
         entries.push(Entry::Rule(Rule {
             is_v4,
-            mark: ping_mark(context.xid),
+            mark: icmp_mark(context.xid),
             mask: u32::MAX,
             priority: RULE_PRIORITY,
             table: Some(table),

@@ -56,6 +56,8 @@ fn the_machine_s_routes_lead_from_the_context() {
     assert_eq!(plan.remove, []);
     // Without the grant there is nothing.
     assert_eq!(plan_of(&WEB.replace("true", "false"), &routes, Vec::new()), PingPlan::default());
+    let raw = WEB.replace("ping = true", "raw = [\"icmp\"]");
+    assert_eq!(plan_of(&raw, &routes, Vec::new()), plan_of(WEB, &routes, Vec::new()));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use vs_common::id::Xid;
 
 use super::wrong_network::WRONG;
 use super::*;
+use crate::policy::{RawProtocol, Receive};
 
 /// What the table of one context comes to.
 fn network(keys: &str) -> NetworkPolicy {
@@ -53,6 +54,21 @@ fn what_is_given_is_kept_with_its_place() {
 }
 
 #[test]
+fn protocols_of_raw_sockets_have_words_and_numbers() {
+    let network = network("addresses = []\nreceive = \"strict\"\nraw = [\"58\", \"icmp\"]\n");
+    let receive = network.receive();
+    assert_eq!((receive.value(), receive.place().unwrap().to_string()), (Receive::Strict, "p:4:11".into()));
+    let raw: Vec<_> =
+        network.raw().iter().map(|rule| (rule.value(), rule.place().unwrap().column())).collect();
+    assert_eq!(raw, [(RawProtocol::Icmpv6, 8), (RawProtocol::Icmp, 14)]);
+    assert_eq!(network.raw_place().unwrap().to_string(), "p:5:7");
+    for (protocol, word, number) in RawProtocol::ALL {
+        assert_eq!(protocol.name(), word);
+        assert!(network.has_raw(protocol), "{number}");
+    }
+}
+
+#[test]
 fn what_is_left_out_is_the_default() {
     assert_eq!(policy("[context.web]\nxid = 100\n").context(Xid(100)).unwrap().network(), None);
     let network = network("addresses = []\n");
@@ -62,6 +78,7 @@ fn what_is_left_out_is_the_default() {
     for grant in [network.multicast(), network.broadcast(), network.show_any(), network.ping()] {
         assert_eq!((grant.value(), grant.place()), (false, None));
     }
+    assert_eq!((network.receive().value(), network.raw().len()), (Receive::Kernel, 0));
     assert_eq!(network.assign(), None);
 }
 

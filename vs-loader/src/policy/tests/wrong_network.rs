@@ -235,6 +235,22 @@ pub(super) const WRONG: &[(&str, &str)] = &[
         "p:3:8: context \"web\": ping is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take ping out",
     ),
     (
+        "receive = \"strict\"\n",
+        "p:3:11: context \"web\": receive is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take receive out",
+    ),
+    (
+        "addresses = []\nreceive = \"own\"\n",
+        "p:4:11: context \"web\": receive cannot be \"own\"; it is one of: kernel, strict",
+    ),
+    (
+        "raw = [\"icmp\"]\n",
+        "p:3:7: context \"web\": raw is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take raw out",
+    ),
+    (
+        "addresses = []\nraw = [\"icmp\", \"tcp\"]\n",
+        "p:4:16: context \"web\": \"tcp\" is no protocol that a context can have raw sockets of; write \"icmp\" or \"icmpv6\", or take it out",
+    ),
+    (
         "show_any = true\n",
         "p:3:12: context \"web\": show_any is for contexts that have addresses; add addresses = [\"192.0.2.10\"] with its own, or [] for none but its loopback, or take show_any out",
     ),

@@ -9,7 +9,7 @@ use super::{Validator, Words};
 use crate::policy::document::{Field, NetworkKeys, TableName};
 use crate::policy::error::Problem;
 use crate::policy::model::Rule;
-use crate::policy::network::{HostNetworkPolicy, Loopback, NetworkPolicy};
+use crate::policy::network::{HostNetworkPolicy, Loopback, NetworkPolicy, RawProtocol, Receive};
 use crate::policy::network_error::NetworkProblem;
 use crate::policy::place::{Located, Place};
 use crate::policy::prefix::{Overlap, Prefix};
@@ -19,6 +19,13 @@ const LOOPBACKS: Words<Loopback, 3> = Words {
     key: "loopback",
     known: &[Loopback::Private.name(), Loopback::Shared.name(), Loopback::None.name()],
     meanings: [Loopback::Private, Loopback::Shared, Loopback::None],
+};
+
+/// What `receive` can be; the first is the default.
+const RECEIVES: Words<Receive, 2> = Words {
+    key: "receive",
+    known: &[Receive::Kernel.name(), Receive::Strict.name()],
+    meanings: [Receive::Kernel, Receive::Strict],
 };
 
 /// Who has addresses.
@@ -58,6 +65,8 @@ impl Validator {
             ("broadcast", keys.broadcast.place()),
             ("show_any", keys.show_any.place()),
             ("ping", keys.ping.place()),
+            ("receive", keys.receive.place()),
+            ("raw", keys.raw.place()),
             ("assign", keys.assign.place()),
             ("shared", keys.shared.place()),
             ("bind_allow", keys.bind_allow.place()),
@@ -67,6 +76,8 @@ impl Validator {
         ]
         .map(|(key, place)| (key, place.cloned()));
         let loopback = self.word(table, keys.loopback, &LOOPBACKS);
+        let receive = self.word(table, keys.receive, &RECEIVES);
+        let (raw, raw_place) = self.raw_protocols(table, keys.raw);
         let bind_ports = self.ports(table, keys.bind_allow, keys.bind_deny);
         let connect_ports = self.ports(table, keys.connect_allow, keys.connect_deny);
         let shared = grant(keys.shared);
@@ -98,11 +109,34 @@ impl Validator {
             broadcast: grant(keys.broadcast),
             show_any: grant(keys.show_any),
             ping: grant(keys.ping),
+            receive,
+            raw,
+            raw_place,
             assign,
             shared,
             bind_ports,
             connect_ports,
         })
+    }
+
+    /// The protocols of raw sockets, and where they are listed.
+    fn raw_protocols(
+        &mut self,
+        table: &TableName,
+        field: Field<Vec<Field<String>>>,
+    ) -> (Vec<Rule<RawProtocol>>, Option<Place>) {
+        let Field::Given(Located { value: written, place }) = field else { return (Vec::new(), None) };
+        let mut rules = Vec::new();
+        for item in written {
+            let Field::Given(Located { value: text, place }) = item else { continue };
+            let known =
+                RawProtocol::ALL.into_iter().find(|(_, name, number)| text == *name || text == *number);
+            match known {
+                Some((value, ..)) => rules.push(Rule { value, place: Some(place) }),
+                None => self.refuse(table, place, NetworkProblem::NotRaw { text }),
+            }
+        }
+        (rules, Some(place))
     }
 
     /// The host's own addresses; `None`: it is not confined, or none could be read.
