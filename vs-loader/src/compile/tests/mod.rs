@@ -11,6 +11,7 @@ use crate::policy::{Policy, PolicySource, pad, parse};
 
 mod changes;
 mod compiling;
+mod directories;
 mod explaining;
 mod explaining_addresses;
 mod networks;

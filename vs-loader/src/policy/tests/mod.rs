@@ -8,6 +8,7 @@ use super::*;
 
 mod network;
 mod wrong;
+mod wrong_files;
 mod wrong_network;
 
 fn sources(files: &[(&str, &str)]) -> Vec<PolicySource> {
@@ -87,7 +88,7 @@ fn the_digest_is_that_of_the_files_one_after_the_other() {
 
 #[test]
 fn each_error_names_its_place_and_its_cure() {
-    for (text, expected) in wrong::WRONG {
+    for (text, expected) in wrong::WRONG.iter().chain(wrong_files::WRONG_FILES) {
         assert_eq!(errors_of(text), [*expected], "{text}");
     }
 }

@@ -1,0 +1,76 @@
+//! Directories: which rows say that files are judged, whose each is, and what stays of contexts that no policy names.
+
+use vs_common::context::Tag;
+use vs_common::filesystem::FileKey;
+use vs_common::hook::Hook;
+use vs_common::policy_entry::context_flag;
+
+use super::*;
+use crate::compile::files::{Files, file_claims, file_row, kept_files, paths_of};
+
+const GIVEN: &str = concat!(
+    "[host]\ndirectories = [\"/etc/ssl\"]\n",
+    "[context.web]\nxid = 100\ndirectories = [\"/srv/web\", \"/var/log/web\"]\n",
+    "[context.db]\nxid = 101\ndirectories = [\"/srv/db\"]\nshared_write = true\n",
+    "[context.free]\nxid = 102\n",
+);
+
+#[test]
+fn one_directory_has_every_context_judged_and_its_own_confined() {
+    let flags = |text| -> Vec<u32> { entries(text).rows().values().map(|rules| rules.flags).collect() };
+    let (confined, judged) = (context_flag::FILES | context_flag::FILES_JUDGED, context_flag::FILES_JUDGED);
+    assert_eq!(flags(GIVEN), [confined, judged, judged]);
+    assert_eq!(flags("[host]\ndirectories = [\"/etc/ssl\"]\n[context.free]\nxid = 102\n"), [judged]);
+    assert_eq!(flags("[context.none]\nxid = 102\ndirectories = []\n"), [confined]);
+    assert_eq!(flags("[context.free]\nxid = 102\n"), [0]);
+}
+
+#[test]
+fn what_judges_files_is_attached_only_where_some_are_given() {
+    let hooks = entries(GIVEN).needed_hooks();
+    for hook in
+        [Hook::FileOpen, Hook::InodeCreate, Hook::InodeSetattr, Hook::InodeFileSetattr, Hook::FileRequest]
+    {
+        assert!(hooks.contains(&hook), "{hook:?}");
+        assert!(!entries("[context.free]\nxid = 102\n").needed_hooks().contains(&hook), "{hook:?}");
+    }
+}
+
+#[test]
+fn each_directory_is_its_contexts_of_this_generation() {
+    let policy = policy(GIVEN);
+    let entries = entries(GIVEN);
+    let claims = file_claims(&policy, entries.rows());
+    let found: Vec<_> = claims
+        .iter()
+        .map(|claim| (claim.directory.path(), claim.owner.xid.0, claim.owner.generation))
+        .collect();
+    let generation = |xid| entries.rows()[&Xid(xid)].generation;
+    assert_eq!(
+        found,
+        [
+            ("/etc/ssl", 0, Generation(0)),
+            ("/srv/web", 100, generation(100)),
+            ("/var/log/web", 100, generation(100)),
+            ("/srv/db", 101, generation(101)),
+        ]
+    );
+}
+
+#[test]
+fn who_is_kept_with_old_rules_keeps_its_directories_and_nobody_else_does() {
+    let entries = entries(GIVEN);
+    let mut rows = entries.rows().clone();
+    let of = |xid: u32| Tag { xid: Xid(xid), lifecycle: 0, generation: entries.rows()[&Xid(xid)].generation };
+    let stale = Tag { generation: Generation(99), ..of(101) };
+    let files: Files = [(1, "/a", of(100)), (2, "/b", of(101)), (3, "/c", stale), (4, "/d", Tag::default())]
+        .map(|(inode, path, owner)| (FileKey { inode, ..FileKey::default() }, file_row(path, owner)))
+        .into();
+    assert_eq!(kept_files(&files, &rows), Files::new());
+    rows.get_mut(&Xid(101)).unwrap().flags |= context_flag::ORPHAN;
+    let kept = kept_files(&files, &rows);
+    assert_eq!((kept.len(), paths_of(&kept, Xid(101))), (1, vec!["/b".to_owned()]));
+    // And what policy says of it meanwhile waits.
+    let policy = policy(GIVEN);
+    assert!(file_claims(&policy, &rows).iter().all(|claim| claim.owner.xid != Xid(101)));
+}

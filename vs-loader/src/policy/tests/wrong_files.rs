@@ -1,0 +1,41 @@
+//! What can be wrong with directories.
+
+/// One policy with one error each, and that error.
+pub(super) const WRONG_FILES: &[(&str, &str)] = &[
+    (
+        "[context.web]\nxid = 100\ndirectories = [\"srv/web\"]\n",
+        "p:3:16: context \"web\": \"srv/web\" does not begin with /; write the path of a directory from / on, such as /srv/web",
+    ),
+    (
+        "[context.web]\nxid = 100\ndirectories = [\"/\"]\n",
+        "p:3:16: context \"web\": \"/\" is everybody's; write the path of a directory from / on, such as /srv/web",
+    ),
+    (
+        "[context.web]\nxid = 100\ndirectories = [\"/srv/../etc\"]\n",
+        "p:3:16: context \"web\": \"/srv/../etc\" has an empty name, . or .. in it; write the path of a directory from / on, such as /srv/web",
+    ),
+    (
+        "[context.web]\nxid = 100\ndirectories = [\"/proc/sys\"]\n",
+        "p:3:16: context \"web\": \"/proc/sys\" holds no files that could be somebody's; write the path of a directory from / on, such as /srv/web",
+    ),
+    (
+        "[context.web]\nxid = 100\ndirectories = [\"/srv/a\"]\n[context.db]\nxid = 101\ndirectories = [\"/srv/b\", \"/srv/a\"]\n",
+        "p:6:26: context \"db\": \"/srv/a\" is given to context \"web\" already, at p:3:16; a directory belongs to one",
+    ),
+    (
+        "[host]\ndirectories = [\"/srv/a\"]\n[context.web]\nxid = 100\ndirectories = [\"/srv/a\"]\n",
+        "p:5:16: context \"web\": \"/srv/a\" is given to [host] already, at p:2:16; a directory belongs to one",
+    ),
+    (
+        "[context.web]\nxid = 100\nshared_write = true\n",
+        "p:3:16: context \"web\": shared_write is for contexts with directories; add directories = [\"/srv/NAME\"], or [] for none",
+    ),
+    (
+        "[context.web]\nxid = 100\naddresses = [\"192.0.2.1\"]\nconfine = \"network\"\ndirectories = []\n",
+        "p:5:15: context \"web\": directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them",
+    ),
+    (
+        "[context.web]\nxid = 100\ndirectories = \"/srv/web\"\n",
+        "p:3:15: context \"web\": directories must be a list of texts in quotes, not a text",
+    ),
+];
