@@ -150,7 +150,8 @@ pub(super) fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named:
     let access = if is_change { Access::Change } else { Access::Read };
     let epoch = epoch();
     let is_spectator = matches!(tag.xid.kind(), ContextKind::Spectator);
-    if !is_judged(epoch) && !(is_spectator && is_change) {
+    let is_of_interest = is_judged(epoch) || (is_spectator && is_change);
+    if !is_of_interest {
         return ALLOW;
     }
     let device = inode.superblock_device();

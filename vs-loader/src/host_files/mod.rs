@@ -102,14 +102,9 @@ pub struct Opened<'p>(Vec<(FileClaim<'p>, OwnedFd)>);
 pub fn open(claims: Vec<FileClaim<'_>>) -> Result<Opened<'_>, HostFilesError> {
     let (mut opened, mut flaws) = (Vec::new(), Vec::new());
     for claim in claims {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat2(
-            CWD,
-            claim.directory.path(),
-            flags,
-            Mode::empty(),
-            ResolveFlags::NO_SYMLINKS,
-        ) {
+        let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat2(CWD, claim.directory.path(), how, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        {
             Ok(directory) => opened.push((claim, directory)),
             Err(error) => flaws.push(flaw(
                 &claim,
