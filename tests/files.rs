@@ -140,6 +140,12 @@ fn record(actor: &Party, pid: i32, target: u32, hook: Hook) -> Expected {
     }
 }
 
+/// An actor of this test's own, whose name nobody else in the suite has.
+fn actor_of(context: &str) -> Result<Actor> {
+    let name = format!("f-{}", context.trim_start_matches("files-"));
+    Actor::start(actor_command(context, &name), &name)
+}
+
 /// Tries everything, or what one hook sees.
 pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) -> Result<()> {
     let mut records = Vec::new();
@@ -151,7 +157,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         }
     }
     for party in &PARTIES {
-        let mut actor = Actor::start(actor_command(party.name, party.name), party.name)?;
+        let mut actor = actor_of(party.name)?;
         for place in PLACES {
             for (act, hook) in &acts {
                 furnish(place.0)?;
@@ -193,6 +199,7 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
         checks.during("places that change", |checks| changing_places(world, checks))?;
         checks.during("directories of the host's alone", |checks| host_alone(world, checks))?;
         checks.during("own memory", own_memory)?;
+        checks.during("own root", |checks| own_root(world, checks))?;
         checks.during("policy", faulty_directories)?;
     }
     Ok(())
@@ -244,8 +251,8 @@ fn across(
 /// A file belongs to whoever has the directory that it lies in now; a directory that is made anew is another one.
 fn changing_places(world: &mut World, checks: &mut Checks) -> Result<()> {
     let at = |path: &str| format!("{FILES}/{path}");
-    let mut a = Actor::start(actor_command("files-a", "files-a"), "files-a")?;
-    let mut b = Actor::start(actor_command("files-b", "files-b"), "files-b")?;
+    let mut a = actor_of("files-a")?;
+    let mut b = actor_of("files-b")?;
     let mut expect = |actor: &mut Actor, words: &str, errno: i32| -> Result<()> {
         let answer = actor.order(&format!("do {}", words.replace('@', FILES)))?;
         checks.equal(words, &errno_name(answer.errno), &errno_name(errno));
@@ -298,7 +305,7 @@ fn host_alone(world: &mut World, checks: &mut Checks) -> Result<()> {
     vs_ok(&["load", POLICY, EXTRA])?;
     let mut records = Vec::new();
     for party in &PARTIES {
-        let mut actor = Actor::start(actor_command(party.name, party.name), party.name)?;
+        let mut actor = actor_of(party.name)?;
         for (how, kind) in [("read", Look), ("write", Change)] {
             let answer = actor.order(&format!("do open {how} {FILES}/secret/file"))?;
             let may = party.xid == 0 || (party.xid == 1 && kind == Look);
@@ -322,7 +329,7 @@ fn host_alone(world: &mut World, checks: &mut Checks) -> Result<()> {
 /// A context with directories and a mount tree of its own has temporary files of its own; without such a tree it has none but policy's.
 fn own_memory(checks: &mut Checks) -> Result<()> {
     for (name, errno) in [("files-none", 0), ("files-hidepid", 0), ("files-a", libc::EACCES)] {
-        let mut actor = Actor::start(actor_command(name, name), name)?;
+        let mut actor = actor_of(name)?;
         for place in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
             if !Path::new(place).exists() {
                 continue;
@@ -331,6 +338,55 @@ fn own_memory(checks: &mut Checks) -> Result<()> {
             let answer = actor.order(&format!("do create {path}"))?;
             checks.equal(&format!("{name}: {path}"), &errno_name(answer.errno), &errno_name(errno));
             checks.check(!Path::new(&path).exists(), || format!("{name}: {path} is the host's"));
+        }
+    }
+    Ok(())
+}
+
+/// A context with a root finds itself in it, and nothing above: what leads out of a chroot on the host leads nowhere.
+fn own_root(world: &mut World, checks: &mut Checks) -> Result<()> {
+    let marker = format!("{FILES}/shared/file");
+    furnish("shared")?;
+    let mut host = actor_of("host")?;
+    for way in ["dots", "process-root", "descriptor", "jail"] {
+        let answer = host.order(&format!("do escape {way} {marker}"))?;
+        checks.equal(&format!("host: {way}"), &errno_name(answer.errno), &"0");
+    }
+    let mut other = actor_of("files-a")?;
+    for (name, xid, root) in [("files-root", 226, "root"), ("files-base", 227, "base")] {
+        let mut actor = actor_of(name)?;
+        for way in ["dots", "process-root", "descriptor", "jail"] {
+            let answer = actor.order(&format!("do escape {way} {marker}"))?;
+            checks.equal(&format!("{name}: {way}"), &errno_name(answer.errno), &"ENOENT");
+        }
+        for words in ["bind-mount / /tmp", "umount /", "unshare 131072"] {
+            let answer = actor.order(&format!("do {words}"))?;
+            checks.equal(&format!("{name}: {words}"), &errno_name(answer.errno), &"EPERM");
+        }
+        for words in ["create /etc/new", "create /tmp/new", "create /new", "open write /dev/null"] {
+            let answer = actor.order(&format!("do {words}"))?;
+            checks.equal(&format!("{name}: {words}"), &errno_name(answer.errno), &"0");
+        }
+        for file in ["etc/new", "new"] {
+            let path = format!("{FILES}/{root}/{file}");
+            checks.check(Path::new(&path).exists(), || format!("{path} is not there"));
+            let answer = other.order(&format!("do open read {path}"))?;
+            checks.equal(&format!("files-a: {path}"), &errno_name(answer.errno), &"EACCES");
+            let record = Expected {
+                actor: 221,
+                pid: Some(answer.pid),
+                target: Some(xid),
+                hook: Hook::FileOpen.name(),
+                errno: "EACCES",
+                mode: "enforce",
+            };
+            for missing in world.audit.missing(&[record])? {
+                checks.check(false, || format!("no audit record: {missing:?}"));
+            }
+        }
+        for file in ["etc/new", "tmp/new", "new"] {
+            // What was not made was told above.
+            let _ = fs::remove_file(format!("{FILES}/{root}/{file}"));
         }
     }
     Ok(())

@@ -35,7 +35,9 @@ impl EmptyPrograms {
             let name = hook.name();
             let program =
                 programs.program_mut(name).with_context(|| format!("the object has no `{name}`"))?;
-            attach(program, name, &types).map_err(|error| Refused::by_kernel(&format!("{name}: {error}")))?;
+            // Two of ours may be on one hook.
+            attach(program, hook.lsm_name().unwrap_or(name), &types)
+                .map_err(|error| Refused::by_kernel(&format!("{name}: {error}")))?;
         }
         Ok(Self { _attached: programs })
     }

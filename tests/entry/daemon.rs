@@ -62,19 +62,17 @@ fn outside(host: i32, checks: &mut Checks) -> Result<()> {
 
 /// Starts a daemon, waits until it has tried to signal the host, and gives its number.
 fn started(way: &[&str], name: &str, host: i32, errno: i32, checks: &mut Checks) -> Result<i32> {
-    let report = daemon::report(name);
     let host = host.to_string();
     let words: Vec<&str> = way.iter().copied().chain(["vs-actor", "daemon", name, &host]).collect();
     // The pipes of `output` are at their end only when nobody has them any more: the daemon has left them behind.
     let output: Output = OUTSIDE.command(&words).stdin(Stdio::null()).output()?;
     checks.check(output.status.success(), || format!("{name}: {}", said(&output)));
-    let found = until(|| Ok(fs::read_to_string(&report).ok().and_then(|text| text.parse::<i32>().ok())))?
-        .with_context(|| format!("{name}: the daemon did not live on"))?;
-    fs::remove_file(&report)?;
-    checks.check(found == errno, || {
-        format!("{name}: the daemon signals the host: {}, expected {}", errno_name(found), errno_name(errno))
+    let title = daemon::title(name, errno);
+    let daemon = actor::find_process(&title);
+    checks.check(daemon.is_some(), || {
+        format!("{name}: no daemon lives on that has come to {} with the host", errno_name(errno))
     });
-    actor::find_process(&format!("t-{name}")).with_context(|| format!("{name}: there is no daemon"))
+    daemon.with_context(|| format!("there is no daemon {title}"))
 }
 
 fn is_listed(name: &str, which: &[&str], pid: i32, checks: &mut Checks) -> Result<()> {

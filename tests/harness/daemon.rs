@@ -6,13 +6,13 @@ use std::os::fd::AsRawFd as _;
 
 use crate::{operation, target};
 
-/// Where a daemon writes what signalling `host` came to.
-pub fn report(name: &str) -> String {
-    format!("/tmp/{name}.errno")
+/// What a daemon is called: its name, and what signalling `host` came to. Not all of them may write a file.
+pub fn title(name: &str, errno: i32) -> String {
+    format!("{name}:{errno}")
 }
 
-/// Makes the daemon and returns, in the parent. The daemon waits until it has none, tries to signal the process `host`, writes the errno, and
-/// lives on as a target.
+/// Makes the daemon and returns, in the parent. The daemon waits until it has none, tries to signal the process `host`, takes the errno into its
+/// name, and lives on as a target.
 ///
 /// # Errors
 /// The kernel refused a step.
@@ -36,6 +36,5 @@ pub fn daemonise(name: &str, host: i32) -> io::Result<()> {
         }
     }
     let errno = operation::by_name("kill").map_or(255, |operation| (operation.run)(host));
-    std::fs::write(report(name), errno.to_string())?;
-    target::wait_for_ever(&format!("t-{name}"))
+    target::wait_for_ever(&title(name, errno))
 }

@@ -88,8 +88,42 @@ pub fn run(words: &[&str]) -> Option<i32> {
                 libc::RENAME_EXCHANGE
             ))
         }
+        ["escape", way, marker] => escape(way, marker),
         _ => return None,
     })
+}
+
+/// Looks for a file of the host's tree from within another root, by what has led out of such before: 0 if it is there, else ENOENT, or what
+/// the way itself came to.
+fn escape(way: &str, marker: &str) -> i32 {
+    let up = "../".repeat(64);
+    match way {
+        "dots" => opened(&format!("/{up}{marker}"), libc::O_RDONLY),
+        "process-root" => opened(&format!("/proc/1/root{marker}"), libc::O_RDONLY),
+        "descriptor" => match open("/", libc::O_PATH) {
+            Ok(root) => opened(&format!("/proc/self/fd/{}/{up}{marker}", root.as_raw_fd()), libc::O_RDONLY),
+            Err(errno) => errno,
+        },
+        // chroot(2) takes the working directory nowhere: whoever stands outside of the new root goes up past it.
+        "jail" => {
+            let jail = "/tmp/vs-jail";
+            // It may be there from an earlier try.
+            let _ = std::fs::create_dir(jail);
+            match call!(libc::chroot(text(jail).as_ptr())) {
+                0 => {}
+                errno => return errno,
+            }
+            match call!(libc::chdir(text(&up).as_ptr())) {
+                0 => {}
+                errno => return errno,
+            }
+            match call!(libc::chroot(c".".as_ptr())) {
+                0 => opened(marker, libc::O_RDONLY),
+                errno => errno,
+            }
+        }
+        _ => libc::EINVAL,
+    }
 }
 
 /// Opens a file for writing by a descriptor that was opened with `O_PATH`, which no hook sees.

@@ -88,7 +88,7 @@ pub fn policy(mode: &str) -> String {
 }
 
 /// Contexts with addresses or directories, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 14] = [
+pub const NEIGHBOURS: [(&str, u32, &str); 16] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
@@ -114,6 +114,8 @@ pub const NEIGHBOURS: [(&str, u32, &str); 14] = [
     ("files-b", 222, "proc = \"plain\"\ndirectories = [\"/srv/vs/b\", \"/srv/vs/a/inner\"]"),
     ("files-none", 223, "directories = []"),
     ("files-hidepid", 224, "proc = \"hidepid\"\ndirectories = [\"/srv/vs/h\"]"),
+    ("files-root", 226, "root = \"/srv/vs/root\""),
+    ("files-base", 227, "proc = \"hidepid\"\nroot = \"/srv/vs/base\""),
     ("files-shared", 225, "proc = \"plain\"\ndirectories = [\"/srv/vs/w\"]\nshared_write = true"),
 ];
 
@@ -121,6 +123,9 @@ pub const NEIGHBOURS: [(&str, u32, &str); 14] = [
 pub const FILES: &str = "/srv/vs";
 /// The directories on it: nobody's, those of contexts, and one that a policy may keep for the host.
 const DIRECTORIES: [&str; 7] = ["shared", "a", "a/inner", "b", "h", "w", "secret"];
+
+/// The roots of contexts.
+const ROOTS: [&str; 2] = ["root", "base"];
 
 /// Makes the directories that contexts have, once.
 ///
@@ -132,6 +137,15 @@ pub fn give_directories() -> Result<()> {
         .context("mount a tmpfs")?;
     for directory in DIRECTORIES {
         fs::create_dir(Path::new(FILES).join(directory))?;
+    }
+    let path = std::env::var_os("PATH").context("PATH")?;
+    let actor = std::env::split_paths(&path).map(|folder| folder.join("vs-actor")).find(|file| file.exists());
+    let actor = actor.context("vs-actor is not on PATH")?;
+    for root in ROOTS {
+        for directory in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
+            fs::create_dir_all(Path::new(FILES).join(root).join(directory))?;
+        }
+        fs::copy(&actor, Path::new(FILES).join(root).join("bin/vs-actor"))?;
     }
     Ok(())
 }

@@ -138,6 +138,8 @@ pub mod context_flag {
     pub const FILES: u32 = 1 << 8;
     /// In the row of any context: some directory is given to somebody, so every guest's acts on files are judged.
     pub const FILES_JUDGED: u32 = 1 << 9;
+    /// `root`: its mount tree begins at a directory of its own.
+    pub const ROOT: u32 = 1 << 10;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

@@ -34,6 +34,9 @@ pub struct FileKey {
 
 const _: () = assert!(size_of::<FileKey>() == 24);
 
+/// The bit of [`Tag::lifecycle`] in a row's owner that says that the directory is the root of its context. No program reads it.
+pub const IS_ROOT: u32 = 1;
+
 /// What policy says of one directory, and of all below it that no other row is nearer to.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

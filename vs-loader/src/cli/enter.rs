@@ -34,7 +34,6 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
 fn try_run(arguments: Arguments) -> CommandResult {
     require_root()?;
     sealed::run_from_sealed_memory()?;
-    let user = arguments.options.user()?;
     let mut ground = Ground::reach()?;
     let context = registry::find(&ground.store, &Selector::Name(arguments.context))?;
     let mut is_running = false;
@@ -54,5 +53,5 @@ fn try_run(arguments: Arguments) -> CommandResult {
         let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
         command.push(shell.unwrap_or_else(|| "/bin/sh".into()));
     }
-    arguments.options.run(&mut ground, &context, user, command)
+    arguments.options.run(&mut ground, &context, command)
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueHint};
@@ -12,11 +12,14 @@ use super::ground::{Ground, audit_name};
 use super::{CommandResult, Failure, exit_code};
 use crate::audit::control::Enter;
 use crate::audit::{Announcement, announce};
+use crate::compile::files::root_of;
 use crate::context::Witness;
 use crate::context::enter::environment::{Environment, Setting};
 use crate::context::enter::user::User;
 use crate::context::enter::{self, Directory, Ending, FailureKind, Request};
 use crate::context::registry::Context;
+use crate::maps::apply::files_of;
+use crate::maps::store::Store as _;
 
 /// The options.
 #[derive(Args, Debug)]
@@ -61,11 +64,13 @@ impl Witness for Announcer<'_> {
 }
 
 impl EntryOptions {
-    /// The user.
-    pub(super) fn user(&self) -> Result<User, Failure> {
+    /// The user, of the context's own tree if it has one.
+    fn user(&self, ground: &Ground, context: &Context) -> Result<User, Failure> {
+        let files = files_of(&ground.store, ground.store.epoch()?)?;
+        let root = root_of(&files, context.xid).map_or_else(|| "/".to_owned(), |(_, path)| path);
         match &self.user {
-            Some(name) => Ok(User::named(name)?),
-            None => Ok(User::numbered(self.uid.unwrap_or(0), self.gid)),
+            Some(name) => Ok(User::named(Path::new(&root), name)?),
+            None => Ok(User::numbered(Path::new(&root), self.uid.unwrap_or(0), self.gid)),
         }
     }
 
@@ -77,7 +82,6 @@ impl EntryOptions {
         &self,
         ground: &mut Ground,
         context: &Context,
-        user: User,
         command: Vec<OsString>,
     ) -> CommandResult {
         let command = command
@@ -91,6 +95,7 @@ impl EntryOptions {
             .map(|text| Setting::parse(text))
             .collect::<Result<Vec<_>, _>>()
             .context("--env")?;
+        let user = self.user(ground, context)?;
         let directory = match &self.cwd {
             Some(path) => Directory::Given(path.clone()),
             None => Directory::Preferred(ground.directory.clone()),

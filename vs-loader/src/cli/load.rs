@@ -14,22 +14,24 @@ use clap::{Args, ValueHint};
 use serde::Serialize;
 use vs_common::context::Tag;
 use vs_common::hook::Hook;
-use vs_common::id::Epoch;
+use vs_common::id::{Epoch, Xid};
 use vs_common::policy_entry::{EpochInfo, Mode};
 
 use sockets::SocketsAnswer;
 
 use super::addresses::{Foreseen, Prepared, add_sources};
 use super::output::Output;
-use super::processes::join_host;
+use super::processes::{join_host, live_processes};
 use super::{CommandResult, Failure, audit, exit_code, policy_files, services};
 use crate::audit::control::{self, Caller, ModeChange};
 use crate::audit::printable::Printable;
 use crate::audit::record::ContextName;
 use crate::audit::word::Word;
 use crate::audit::{Announcement, announce};
-use crate::compile::files::{Files, file_claims, kept_files};
-use crate::compile::{ContextLabel, EpochRows, Rows, mode_name, name_of, needed_hooks, proc_mode_name};
+use crate::compile::files::{Files, file_claims, kept_files, root_of};
+use crate::compile::{
+    Conflict, ConflictKind, ContextLabel, EpochRows, Rows, mode_name, name_of, needed_hooks, proc_mode_name,
+};
 use crate::host_files;
 use crate::kernel::attach::{ProgramsError, Sabotage, Session, boot_clock};
 use crate::kernel::object::{EMBEDDED, ObjectError};
@@ -186,7 +188,8 @@ fn leave_nothing(epoch: Epoch, session: &Session<'_>) {
 
 /// The directories that are somebody's then: those of the policy, and those of contexts that go on without being in it.
 fn files(policy: &Policy, rows: &Rows, epoch: Epoch, session: &mut Session<'_>) -> Result<Files, Failure> {
-    let kept = kept_files(&files_of(&session.store, epoch)?, rows);
+    let before = files_of(&session.store, epoch)?;
+    let kept = kept_files(&before, rows);
     let opened = host_files::open(file_claims(policy, rows))?;
     if opened.is_empty() {
         return Ok(kept);
@@ -195,7 +198,20 @@ fn files(policy: &Policy, rows: &Rows, epoch: Epoch, session: &mut Session<'_>) 
     let label_of = |tag: &Tag| {
         rows.get(&tag.xid).map_or_else(ContextLabel::host, |rules| ContextLabel::of(tag.xid, rules))
     };
-    Ok(opened.rows(kept, &numbers, label_of)?)
+    let files = opened.rows(kept, &numbers, label_of)?;
+    let is_elsewhere = |xid: &Xid| {
+        let root = |files| root_of(files, *xid).map(|(key, _)| key);
+        root(&before).is_some_and(|old| root(&files).is_some_and(|new| new != old))
+    };
+    let conflicts: Vec<_> = live_processes(&session.store)?
+        .into_iter()
+        .filter(|(xid, processes)| *processes > 0 && is_elsewhere(xid))
+        .filter_map(|(xid, processes)| {
+            let context = ContextLabel::of(xid, rows.get(&xid)?);
+            Some(Conflict { context, processes, kind: ConflictKind::RootChanged })
+        })
+        .collect();
+    if conflicts.is_empty() { Ok(files) } else { Err(rows::refused(&conflicts)) }
 }
 
 /// Puts the addresses there that the machine lacks; the policy is not in force yet.

@@ -46,13 +46,12 @@ pub(super) fn run(arguments: Arguments) -> CommandResult {
 fn try_run(arguments: Arguments) -> CommandResult {
     require_root()?;
     sealed::run_from_sealed_memory()?;
-    let user = arguments.options.user()?;
     if !arguments.new {
         arguments.kind.refuse("--new")?;
     }
     let mut ground = Ground::reach()?;
     let context = arguments.context(&ground)?;
-    let result = arguments.options.run(&mut ground, &context, user, arguments.command);
+    let result = arguments.options.run(&mut ground, &context, arguments.command);
     if arguments.new {
         dynamic::remove_if_empty(&ground.state, &context)?;
     }

@@ -64,7 +64,7 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 10] = [
+const FLAGS: [(u32, &str); 11] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
@@ -75,6 +75,7 @@ const FLAGS: [(u32, &str); 10] = [
     (context_flag::RAW, "raw-sockets"),
     (context_flag::FILES, "files"),
     (context_flag::FILES_JUDGED, "files-judged"),
+    (context_flag::ROOT, "root"),
 ];
 
 /// The words for a row's flags.

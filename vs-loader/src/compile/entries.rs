@@ -154,6 +154,9 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
         if context.files().is_some_and(|files| !files.shared_write().value()) {
             flags |= context_flag::FILES;
         }
+        if context.files().is_some_and(|files| files.root().is_some()) {
+            flags |= context_flag::ROOT;
+        }
         rows.insert(xid, context_rules(context, generation, flags));
     }
     if let Some(host) = policy.host_network() {

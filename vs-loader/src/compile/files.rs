@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow, PATH_SIZE};
+use vs_common::filesystem::{FileKey, FileRow, IS_ROOT, PATH_SIZE};
 use vs_common::id::{Generation, Xid};
 use vs_common::policy_entry::context_flag;
 
@@ -37,8 +37,10 @@ pub fn file_claims<'p>(policy: &'p Policy, rows: &Rows) -> Vec<FileClaim<'p>> {
         let xid = context.xid().value();
         let generation = rows.get(&xid).map_or(Generation(0), |rules| rules.generation);
         let owner = Tag { xid, lifecycle: 0, generation };
+        let root = context.files().and_then(FilesPolicy::root);
+        let root = root.map(|directory| FileClaim { directory, owner: Tag { lifecycle: IS_ROOT, ..owner } });
         let directories = context.files().map(FilesPolicy::directories).unwrap_or_default();
-        directories.iter().map(move |directory| FileClaim { directory, owner })
+        root.into_iter().chain(directories.iter().map(move |directory| FileClaim { directory, owner }))
     });
     host.chain(contexts).collect()
 }
@@ -50,6 +52,12 @@ pub fn kept_files(files: &Files, rows: &Rows) -> Files {
             && rows.get(&row.owner.xid).is_some_and(|rules| rules.flags & OF_NO_POLICY != 0)
     };
     files.iter().filter(|(_, row)| is_kept(row)).map(|(key, row)| (*key, *row)).collect()
+}
+
+/// The root of a context, if it has one.
+pub fn root_of(files: &Files, xid: Xid) -> Option<(FileKey, String)> {
+    let is_root = |row: &FileRow| row.owner.xid == xid && row.owner.lifecycle & IS_ROOT != 0;
+    files.iter().find(|(_, row)| is_root(row)).map(|(key, row)| (*key, path_of(row).into_owned()))
 }
 
 /// Whether a directory's owner is a context of these rows.

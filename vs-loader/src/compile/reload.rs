@@ -63,6 +63,13 @@ pub enum ConflictKind {
         /// Whether their addresses alone from now on.
         is_network: bool,
     },
+    /// It would change files in its own directories only, or no longer.
+    FilesChanged {
+        /// Whether from now on.
+        is_set: bool,
+    },
+    /// Its mount tree would begin elsewhere.
+    RootChanged,
     /// No row in force is for these processes: they are left from an earlier use of the number.
     Leftover,
 }
@@ -119,6 +126,13 @@ impl fmt::Display for ConflictKind {
             Self::ConfineChanged { is_network: false } => {
                 f.write_str("the new policy confines them, and they are the host's but for their addresses")
             }
+            Self::FilesChanged { is_set: true } => {
+                f.write_str("the new policy keeps it to directories of its own")
+            }
+            Self::FilesChanged { is_set: false } => {
+                f.write_str("the new policy no longer keeps it to directories of its own")
+            }
+            Self::RootChanged => f.write_str("the new policy gives it another root"),
             Self::Leftover => {
                 f.write_str("they are left from an earlier use of this xid, so it cannot be given yet")
             }
@@ -169,6 +183,12 @@ fn kinds(before: &ContextRules, after: Option<&ContextRules>, moved_to: Option<X
     if (before.flags ^ after.flags) & context_flag::NETWORK_ONLY != 0 {
         let is_network = after.flags & context_flag::NETWORK_ONLY != 0;
         kinds.push(ConflictKind::ConfineChanged { is_network });
+    }
+    if (before.flags ^ after.flags) & context_flag::FILES != 0 {
+        kinds.push(ConflictKind::FilesChanged { is_set: after.flags & context_flag::FILES != 0 });
+    }
+    if (before.flags ^ after.flags) & context_flag::ROOT != 0 {
+        kinds.push(ConflictKind::RootChanged);
     }
     kinds
 }

@@ -261,7 +261,7 @@ impl ContextDirectory {
     /// The kernel refused.
     pub fn remove(self) -> Result<(), StateError> {
         self.unpin()?;
-        for name in [REAPER, GENERATION, "reaper.new", "generation.new"] {
+        for name in [REAPER, GENERATION, TREE, "reaper.new", "generation.new", "tree.new"] {
             remove(&self.directory, name, AtFlags::empty()).map_err(at("remove", self.path.join(name)))?;
         }
         remove(&self.parent, &self.name, AtFlags::REMOVEDIR).map_err(at("remove", &self.path))
@@ -272,6 +272,8 @@ impl ContextDirectory {
 pub(super) const REAPER: &str = "reaper";
 /// The file with the generation that the namespaces belong to.
 pub(super) const GENERATION: &str = "generation";
+/// The file with the number of the mount tree that is kept.
+pub(super) const TREE: &str = "tree";
 
 fn make_directory(parent: impl AsFd, name: &str, mode: u32) -> rustix::io::Result<()> {
     match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {

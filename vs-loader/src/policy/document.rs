@@ -101,6 +101,8 @@ pub struct ContextTable {
     pub records_per_second: Field<Number>,
     /// `record_burst`.
     pub record_burst: Field<Number>,
+    /// `root`.
+    pub root: Field<String>,
     /// `directories`. Of a list each text is read for itself, so that one faulty one hides no other.
     pub directories: Field<Vec<Field<String>>>,
     /// `shared_write`.
@@ -172,6 +174,7 @@ impl TableName {
                 "description",
                 "records_per_second",
                 "record_burst",
+                "root",
                 "directories",
                 "shared_write",
                 "addresses",

@@ -26,9 +26,10 @@ impl Directory {
     }
 }
 
-/// The directories of a context. A context without this changes files wherever the host's permissions let it, but for others' directories.
+/// The root and the directories of a context. A context without this changes files wherever the host's permissions let it, but for others' directories.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FilesPolicy {
+    pub(super) root: Option<Directory>,
     pub(super) directories: Vec<Directory>,
     pub(super) shared_write: Rule<bool>,
 }
@@ -36,6 +37,11 @@ pub struct FilesPolicy {
 impl FilesPolicy {
     /// Entries of `directories`.
     pub const MAX_DIRECTORIES: usize = 256;
+
+    /// Where its mount tree begins, which is its own as well; `None`: where the host's does.
+    pub const fn root(&self) -> Option<&Directory> {
+        self.root.as_ref()
+    }
 
     /// Its directories, in the order written; none: it changes no file but those in memory that are its own.
     pub fn directories(&self) -> &[Directory] {
@@ -75,9 +81,12 @@ pub enum FilesProblem {
         /// The key.
         key: &'static str,
     },
+    /// A context that lives in the host's mount tree.
+    #[error("root is for contexts with a mount tree of their own; leave proc = \"plain\" out, or the root")]
+    RootOfPlain,
     /// A context that is the host's in all but its addresses.
     #[error(
-        "directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them"
+        "root and directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them"
     )]
     OfNetwork,
     /// More than a context can have.

@@ -128,6 +128,7 @@ impl Reader<'_> {
             description: self.text(&table, keys, "description"),
             records_per_second: self.number(&table, keys, "records_per_second"),
             record_burst: self.number(&table, keys, "record_burst"),
+            root: self.text(&table, keys, "root"),
             directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
             shared_write: self.boolean(&table, keys, "shared_write"),
             network: self.network(&table, keys),

@@ -21,6 +21,7 @@ mod files;
 mod network;
 mod ports;
 
+use files::FileKeys;
 use network::Claimant;
 
 /// What `mode` can be; the first is the default.
@@ -196,8 +197,12 @@ impl Validator {
         let description = self.description(&table, context.description);
         let is_network_only = confine.value == Confine::Network;
         let network = self.network(&table, &name, context.network, (is_whole, is_network_only));
-        let files =
-            self.files(&table, context.directories, context.shared_write, (is_whole, is_network_only));
+        let keys = FileKeys {
+            root: context.root,
+            directories: context.directories,
+            shared_write: context.shared_write,
+        };
+        let files = self.files(&table, keys, (is_whole, is_network_only), proc_mode.value);
         if self.names.len() == MAX_CONTEXTS as usize + 1 {
             self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
         }

@@ -14,7 +14,7 @@ use crate::cli::output::Output;
 use crate::cli::{CommandResult, exit_code, policy_files};
 use crate::compile::explain::{RuleLine, cause};
 use crate::compile::{MapEntries, flag_names, mode_name, name_of, proc_mode_name};
-use crate::policy::{ContextPolicy, Place, Policy, SpectatorPolicy};
+use crate::policy::{ContextPolicy, FilesPolicy, Place, Policy, SpectatorPolicy};
 
 /// The answer.
 #[derive(Serialize, Debug)]
@@ -39,6 +39,8 @@ struct ContextAnswer {
     record_burst: u32,
     /// `None`: it uses the host's addresses.
     network: Option<NetworkAnswer>,
+    /// Where its mount tree begins; `None`: where the host's does.
+    root: Option<String>,
     /// Where it changes files; `None`: as the host's permissions let it.
     directories: Option<Vec<String>>,
     /// Whether it changes files that are nobody's, too.
@@ -94,6 +96,7 @@ fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules
     let place = spectator.map(SpectatorPolicy::place).or(named.map(ContextPolicy::place));
     let description =
         spectator.and_then(|table| table.description()).or(named.and_then(|context| context.description()));
+    let files = named.and_then(ContextPolicy::files);
     ContextAnswer {
         xid: xid.0,
         name: name_of(rules).into_owned(),
@@ -103,10 +106,10 @@ fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules
         records_per_second: rules.records_per_second,
         record_burst: rules.record_burst,
         network: named.and_then(|context| NetworkAnswer::of(context, entries)),
-        directories: named
-            .and_then(ContextPolicy::files)
+        root: files.and_then(FilesPolicy::root).map(|root| root.path().to_owned()),
+        directories: files
             .map(|files| files.directories().iter().map(|directory| directory.path().to_owned()).collect()),
-        shared_write: named.and_then(ContextPolicy::files).is_none_or(|files| files.shared_write().value()),
+        shared_write: files.is_none_or(|files| files.shared_write().value()),
         description: description.map(str::to_owned),
         defined_at: place.map(PlaceAnswer::of),
         place: place.map(Place::to_string).unwrap_or_default(),
@@ -179,6 +182,9 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", line.trim_end())?;
         if let Some(network) = &context.network {
             write_wrapped(out, "       ", &network.line)?;
+        }
+        if let Some(root) = &context.root {
+            write_wrapped(out, "       ", &format!("root {root}"))?;
         }
         if let Some(directories) = &context.directories {
             let list = if directories.is_empty() { "none".to_owned() } else { directories.join(", ") };

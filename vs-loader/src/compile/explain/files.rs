@@ -24,8 +24,9 @@ pub(super) fn nearest<'p>(policy: &'p Policy, path: &str) -> Option<Nearest<'p>>
     let host = policy.host_directories().iter().map(|directory| Nearest { directory, owner: None });
     let contexts = policy.contexts().flat_map(|context| {
         let owner = Some((context.xid().value(), context.name().as_str()));
+        let root = context.files().and_then(FilesPolicy::root);
         let directories = context.files().map(FilesPolicy::directories).unwrap_or_default();
-        directories.iter().map(move |directory| Nearest { directory, owner })
+        root.into_iter().chain(directories).map(move |directory| Nearest { directory, owner })
     });
     let is_above = |nearest: &Nearest<'_>| {
         path.strip_prefix(nearest.directory.path())

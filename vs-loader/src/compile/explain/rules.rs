@@ -55,7 +55,8 @@ pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLi
         let judged = policy.host_directories().first().map(|directory| ("[host]".to_owned(), directory));
         let judged = judged.or_else(|| {
             policy.contexts().find_map(|context| {
-                let directory = context.files()?.directories().first()?;
+                let files = context.files()?;
+                let directory = files.root().or_else(|| files.directories().first())?;
                 Some((format!("[context.{}]", context.name()), directory))
             })
         });

@@ -1,12 +1,12 @@
 //! Directories: which rows say that files are judged, whose each is, and what stays of contexts that no policy names.
 
 use vs_common::context::Tag;
-use vs_common::filesystem::FileKey;
+use vs_common::filesystem::{FileKey, IS_ROOT};
 use vs_common::hook::Hook;
 use vs_common::policy_entry::context_flag;
 
 use super::*;
-use crate::compile::files::{Files, file_claims, file_row, kept_files, paths_of};
+use crate::compile::files::{Files, file_claims, file_row, kept_files, paths_of, root_of};
 
 const GIVEN: &str = concat!(
     "[host]\ndirectories = [\"/etc/ssl\"]\n",
@@ -23,6 +23,32 @@ fn one_directory_has_every_context_judged_and_its_own_confined() {
     assert_eq!(flags("[host]\ndirectories = [\"/etc/ssl\"]\n[context.free]\nxid = 102\n"), [judged]);
     assert_eq!(flags("[context.none]\nxid = 102\ndirectories = []\n"), [confined]);
     assert_eq!(flags("[context.free]\nxid = 102\n"), [0]);
+}
+
+#[test]
+fn a_root_is_a_directory_and_a_change_of_it_is_not_for_running_processes() {
+    const ROOTED: &str = "[context.web]\nxid = 100\nroot = \"/srv/root\"\n";
+    let (rooted, free) = (entries(ROOTED), entries("[context.web]\nxid = 100\n"));
+    let all = context_flag::FILES | context_flag::FILES_JUDGED | context_flag::ROOT;
+    assert_eq!(rooted.rows()[&Xid(100)].flags, all);
+    let policy = policy(ROOTED);
+    let claims = file_claims(&policy, rooted.rows());
+    assert_eq!((claims.len(), claims[0].owner.lifecycle), (1, IS_ROOT));
+    let files: Files =
+        [(FileKey { inode: 7, ..FileKey::default() }, file_row("/srv/root", claims[0].owner))].into();
+    assert_eq!(
+        root_of(&files, Xid(100)).map(|(key, path)| (key.inode, path)),
+        Some((7, "/srv/root".to_owned()))
+    );
+    assert_eq!(root_of(&files, Xid(101)), None);
+    let live = BTreeMap::from([(Xid(100), 1)]);
+    for (old, new, is_set) in [(&free, &rooted, true), (&rooted, &free, false)] {
+        let kinds: Vec<_> = reload_conflicts(old.rows(), new.rows(), &live)
+            .into_iter()
+            .map(|conflict| conflict.kind)
+            .collect();
+        assert_eq!(kinds, [ConflictKind::FilesChanged { is_set }, ConflictKind::RootChanged]);
+    }
 }
 
 #[test]

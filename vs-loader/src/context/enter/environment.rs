@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn programs_are_looked_for_in_named_directories_only() {
-        let user = User::numbered(3_999_999_999, None);
+        let user = User::numbered(std::path::Path::new("/"), 3_999_999_999, None);
         let path = |value: &str| Environment::new([("PATH".into(), value.into())], &user, &[]).search_path();
         assert_eq!(path("/a::/b:"), ["/a", "/b"]);
         assert_eq!(Environment::new([], &user, &[]).search_path().len(), 6);

@@ -1,9 +1,13 @@
 //! Who the command runs as: numbers, or a name of `/etc/passwd`.
 //!
-//! The files are read directly. The C library's lookups load modules that the static binary does not have, and ask daemons.
+//! The files are read directly. The C library's lookups load modules that the static binary does not have, and ask daemons. Those of a
+//! context with a root are its own: what it may have put there in their place (a link to the host's, a pipe) is not followed, and not waited for.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 
 /// Why a user is not known.
 #[derive(Debug, thiserror::Error)]
@@ -44,24 +48,24 @@ const NO_HOME: &str = "/";
 const DEFAULT_SHELL: &str = "/bin/sh";
 
 impl User {
-    /// The user with this name.
+    /// The user with this name, in the tree below `root`.
     ///
     /// # Errors
     /// There is none, or the files cannot be read.
-    pub fn named(name: &str) -> Result<Self, UserError> {
-        let passwd = read("/etc/passwd")?;
+    pub fn named(root: &Path, name: &str) -> Result<Self, UserError> {
+        let passwd = read(root, "/etc/passwd")?;
         let mut user = parse_passwd(&passwd)
             .find(|user| user.name.as_deref() == Some(name))
             .ok_or_else(|| UserError::Unknown(name.to_owned()))?;
-        user.groups = groups_of(&read("/etc/group")?, name);
+        user.groups = groups_of(&read(root, "/etc/group")?, name);
         Ok(user)
     }
 
     /// The user with these numbers. The name, the home and the shell are those of the line with the uid, if there is one; the
     /// group is that line's unless given.
-    pub fn numbered(uid: u32, gid: Option<u32>) -> Self {
+    pub fn numbered(root: &Path, uid: u32, gid: Option<u32>) -> Self {
         // A tree without /etc/passwd has no names: the numbers are what was asked for.
-        let passwd = read("/etc/passwd").unwrap_or_default();
+        let passwd = read(root, "/etc/passwd").unwrap_or_default();
         let known = parse_passwd(&passwd).find(|user| user.uid == uid);
         let user = known.unwrap_or(Self {
             uid,
@@ -75,8 +79,24 @@ impl User {
     }
 }
 
-fn read(path: &'static str) -> Result<String, UserError> {
-    fs::read(path)
+/// More than any of these files holds.
+const LIMIT: u64 = 16 << 20;
+
+fn read(root: &Path, path: &'static str) -> Result<String, UserError> {
+    let bytes = || -> io::Result<Vec<u8>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, root, flags, Mode::empty())?;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let file = rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it is no file"));
+        }
+        let mut bytes = Vec::new();
+        File::from(file).take(LIMIT).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    bytes()
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(|cause| UserError::Io { path, cause })
 }
@@ -132,8 +152,8 @@ mod tests {
 
     #[test]
     fn a_number_without_a_line_is_a_user_all_the_same() {
-        let user = User::numbered(3_999_999_999, None);
+        let user = User::numbered(Path::new("/"), 3_999_999_999, None);
         assert_eq!((user.uid, user.gid, user.name), (3_999_999_999, 3_999_999_999, None));
-        assert_eq!(User::numbered(3_999_999_999, Some(5)).gid, 5);
+        assert_eq!(User::numbered(Path::new("/"), 3_999_999_999, Some(5)).gid, 5);
     }
 }

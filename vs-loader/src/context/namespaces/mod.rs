@@ -28,13 +28,13 @@ use super::host_tree::{self, HostTreeError};
 use super::processes::{self, Member, ProcessError, TracerError};
 use super::reaper::{self, ReaperError};
 use super::registry::{self, Context, RegistryError};
-use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError};
+use super::state::{ContextDirectory, GENERATION, Pin, REAPER, StateDirectory, StateError, TREE};
 use super::syscall::{self, SingleThreaded};
-use crate::compile::files::paths_of;
+use crate::compile::files::{Files, paths_of, root_of};
 use crate::lock::PATIENCE;
 use crate::maps::apply::files_of;
 use crate::maps::store::{Store, StoreError};
-use tree::{TreeError, Visibility};
+use tree::{Root, TreeError, Visibility};
 
 /// Why a context's namespaces cannot be found or made.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,9 @@ pub enum NamespaceError {
     /// Its processes cannot be found.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// What policy says of it cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// It cannot be entered.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -157,6 +160,7 @@ fn find_mount(
     context: &Context,
 ) -> Result<Option<OwnedFd>, NamespaceError> {
     if directory.number(GENERATION)? == Some(context.generation.0)
+        && directory.number(TREE)?.unwrap_or_default() == tree_number(store, context)?
         && let Some(mount) = directory.pinned(Pin::Mount)?
     {
         return Ok(Some(mount));
@@ -171,6 +175,7 @@ fn find_mount(
     if let Some(mount) = &found {
         pin(directory, mount, None)?;
         directory.put_number(GENERATION, context.generation.0)?;
+        directory.put_number(TREE, tree_number(store, context)?)?;
     }
     Ok(found)
 }
@@ -198,6 +203,7 @@ fn make_mount(
         let mount = open_namespace(maker, Pin::Mount)?;
         pin(directory, &mount, None)?;
         directory.put_number(GENERATION, context.generation.0)?;
+        directory.put_number(TREE, tree_number(store, context)?)?;
         Ok(mount)
     });
     // The child waits for a word or for the end of the channel, whichever comes.
@@ -212,8 +218,10 @@ pub(super) fn build_tree(
     context: &Context,
     visibility: Visibility,
 ) -> Result<Vec<String>, MakeError> {
-    let temporary = own_temporary(store, context)?;
-    let built = tree::build(visibility, &temporary)?;
+    let files = files_of(store, store.epoch()?)?;
+    let root = root_of(&files, context.xid).map(|(key, path)| Root { path: path.into(), inode: key.inode });
+    let temporary = if root.is_some() { Vec::new() } else { own_temporary(&files, context) };
+    let built = tree::build(visibility, &temporary, root.as_ref())?;
     let tag = Tag { xid: context.xid, lifecycle: 0, generation: context.generation };
     for root in &built.own {
         store.set_filesystem_tag(root.as_fd(), tag)?;
@@ -223,13 +231,19 @@ pub(super) fn build_tree(
 
 /// The directories for temporary files that a context has for itself: it cannot write to the host's, unless policy gives it one of them, or
 /// something in one.
-fn own_temporary(store: &dyn Store, context: &Context) -> Result<Vec<&'static str>, StoreError> {
+fn own_temporary(files: &Files, context: &Context) -> Vec<&'static str> {
     if context.residence & lifecycle::FILES == 0 {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let given = paths_of(&files_of(store, store.epoch()?)?, context.xid);
+    let given = paths_of(files, context.xid);
     let is_given = |place: &str| given.iter().any(|path| Path::new(path).starts_with(place));
-    Ok(tree::TEMPORARY.into_iter().filter(|place| !is_given(place)).collect())
+    tree::TEMPORARY.into_iter().filter(|place| !is_given(place)).collect()
+}
+
+/// A number that tells apart the trees that a context may have under policies that it may live through without a process.
+fn tree_number(store: &dyn Store, context: &Context) -> Result<u64, StoreError> {
+    let root = root_of(&files_of(store, store.epoch()?)?, context.xid).map_or(0, |(key, _)| key.inode);
+    Ok(root << 1 | u64::from(context.residence & lifecycle::FILES != 0))
 }
 
 /// Why a child could not make namespaces.

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags};
 
 use super::fresh::{self, HARMLESS, MountError};
 use super::mountinfo::{self, Mount, MountinfoError};
@@ -48,6 +48,17 @@ pub enum TreeError {
         /// Where.
         place: PathBuf,
     },
+    /// The directory that is to be the root is not the one that policy gave.
+    #[error("the directory {} is not the one that was given to the context when policy was loaded; load the policy again", .0.display())]
+    OtherRoot(PathBuf),
+    /// The root has no place for what every tree has.
+    #[error("the root {} has no directory {missing}; make it, for a mount of the context's own", .root.display())]
+    RootLacks {
+        /// The root.
+        root: PathBuf,
+        /// What it lacks.
+        missing: &'static str,
+    },
     /// Something of the host's is left in the finished tree.
     #[error("{what} on {} is left in the context's tree", .place.display())]
     Left {
@@ -67,6 +78,15 @@ const ROUNDS: usize = 64;
 /// Directories for files that nobody keeps. A context that has its own files has its own of these.
 pub(in crate::context) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
+/// Where a tree is to begin, if not where the host's does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::context) struct Root {
+    /// Its path in the host's tree.
+    pub path: PathBuf,
+    /// The number of its inode, by which policy knows it.
+    pub inode: u64,
+}
+
 /// A mount tree that is finished.
 #[derive(Debug)]
 pub(in crate::context) struct Tree {
@@ -77,15 +97,22 @@ pub(in crate::context) struct Tree {
 }
 
 /// Turns the caller's mount namespace, which must be a new one with the host's tree, into a context's. `temporary`: which of [`TEMPORARY`] are
-/// to be its own.
+/// to be its own. `root`: where it begins.
 ///
 /// # Errors
 /// A step failed, or something of the host's is left: the namespace must not be used.
-pub(in crate::context) fn build(visibility: Visibility, temporary: &[&str]) -> Result<Tree, TreeError> {
+pub(in crate::context) fn build(
+    visibility: Visibility,
+    temporary: &[&str],
+    root: Option<&Root>,
+) -> Result<Tree, TreeError> {
     let host_proc = fresh::directory(CWD, "/proc")?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(MountError::at("make private the mounts below", "/"))?;
     let resolver_files = resolver::collect()?;
+    if let Some(root) = root {
+        begin_at(root)?;
+    }
     let notices = detach_the_hosts(&host_proc)?;
     syscall::set_mount_attributes(
         fresh::root()?.as_fd(),
@@ -116,6 +143,42 @@ pub(in crate::context) fn build(visibility: Visibility, temporary: &[&str]) -> R
         None => Ok(Tree { notices, own: own_directories(temporary)? }),
         Some(left) => Err(left),
     }
+}
+
+/// Makes a directory the root of this mount namespace: the host's tree above it is gone, and nothing in the namespace leads there
+/// (`fs/namespace.c:pivot_root`).
+fn begin_at(root: &Root) -> Result<(), TreeError> {
+    let path = root.path.display().to_string();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat2(CWD, &root.path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+        .map_err(MountError::at("open the root", path.clone()))?;
+    let facts = rustix::fs::fstat(&directory).map_err(MountError::at("look at the root", path.clone()))?;
+    if facts.st_ino != root.inode {
+        return Err(TreeError::OtherRoot(root.path.clone()));
+    }
+    for missing in ["dev", "proc", "sys"] {
+        if fresh::directory(&directory, missing).is_err_and(|error| error.is_not_found()) {
+            return Err(TreeError::RootLacks { root: root.path.clone(), missing });
+        }
+    }
+    // A root must be a mount. What is mounted below comes with it.
+    let tree = rustix::mount::open_tree(
+        &directory,
+        "",
+        OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH,
+    )
+    .map_err(MountError::at("make a mount of", path.clone()))?;
+    fresh::attach(&tree, &directory, &path)?;
+    rustix::process::fchdir(&tree)
+        .and_then(|()| rustix::process::pivot_root(".", "."))
+        // The old root lies over the new one until it is detached (pivot_root(2)).
+        .and_then(|()| rustix::mount::unmount(".", UnmountFlags::DETACH))
+        .and_then(|()| rustix::process::chdir("/"))
+        .map_err(MountError::at("begin the tree at", path))?;
+    Ok(())
 }
 
 /// Detaches, from the leaves on, every mount that a context's tree does not keep.

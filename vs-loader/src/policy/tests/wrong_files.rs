@@ -27,12 +27,20 @@ pub(super) const WRONG_FILES: &[(&str, &str)] = &[
         "p:5:16: context \"web\": \"/srv/a\" is given to [host] already, at p:2:16; a directory belongs to one",
     ),
     (
+        "[context.web]\nxid = 100\nproc = \"plain\"\nroot = \"/srv/web\"\n",
+        "p:4:8: context \"web\": root is for contexts with a mount tree of their own; leave proc = \"plain\" out, or the root",
+    ),
+    (
+        "[context.web]\nxid = 100\nroot = \"/\"\n",
+        "p:3:8: context \"web\": \"/\" is everybody's; write the path of a directory from / on, such as /srv/web",
+    ),
+    (
         "[context.web]\nxid = 100\nshared_write = true\n",
         "p:3:16: context \"web\": shared_write is for contexts with directories; add directories = [\"/srv/NAME\"], or [] for none",
     ),
     (
         "[context.web]\nxid = 100\naddresses = [\"192.0.2.1\"]\nconfine = \"network\"\ndirectories = []\n",
-        "p:5:15: context \"web\": directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them",
+        "p:5:15: context \"web\": root and directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them",
     ),
     (
         "[context.web]\nxid = 100\ndirectories = \"/srv/web\"\n",

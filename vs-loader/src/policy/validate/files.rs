@@ -2,12 +2,21 @@
 
 use std::collections::btree_map::Entry;
 
+use vs_common::policy_entry::ProcMode;
+
 use super::Validator;
 use crate::policy::document::{Field, TableName};
 use crate::policy::error::Problem;
 use crate::policy::files::{Directory, FilesPolicy, FilesProblem, flaw_of};
 use crate::policy::model::Rule;
 use crate::policy::place::{Located, Place};
+
+/// The keys of a context about its files.
+pub(super) struct FileKeys {
+    pub(super) root: Field<String>,
+    pub(super) directories: Field<Vec<Field<String>>>,
+    pub(super) shared_write: Field<bool>,
+}
 
 impl Validator {
     /// The directories of a context; `None`: it has no key for them.
@@ -16,25 +25,33 @@ impl Validator {
     pub(super) fn files(
         &mut self,
         table: &TableName,
-        directories: Field<Vec<Field<String>>>,
-        shared_write: Field<bool>,
+        keys: FileKeys,
         (is_whole, is_network_only): (bool, bool),
+        proc_mode: ProcMode,
     ) -> Option<FilesPolicy> {
+        let FileKeys { root, directories, shared_write } = keys;
         let shared_write = match shared_write {
             Field::Given(Located { value, place }) => Rule { value, place: Some(place) },
             Field::Absent | Field::Faulty => Rule { value: false, place: None },
         };
-        if matches!(directories, Field::Absent) {
+        if matches!(directories, Field::Absent) && matches!(root, Field::Absent) {
             if let Some(place) = shared_write.place.filter(|_| is_whole) {
                 self.refuse_files(table, place, FilesProblem::NoDirectories { key: "shared_write" });
             }
             return None;
         }
-        if let Some(place) = directories.place().filter(|_| is_network_only) {
+        if let Some(place) = root.place().or(directories.place()).filter(|_| is_network_only) {
             self.refuse_files(table, place.clone(), FilesProblem::OfNetwork);
         }
-        let directories = self.directories(table, directories)?;
-        Some(FilesPolicy { directories, shared_write })
+        if let Some(place) = root.place().filter(|_| proc_mode == ProcMode::Plain && !is_network_only) {
+            self.refuse_files(table, place.clone(), FilesProblem::RootOfPlain);
+        }
+        let root = match root {
+            Field::Given(located) => self.directory(table, located),
+            Field::Absent | Field::Faulty => None,
+        };
+        let directories = self.directories(table, directories).unwrap_or_default();
+        Some(FilesPolicy { root, directories, shared_write })
     }
 
     /// The directories under a key; `None`: it is not there, or cannot be read.
