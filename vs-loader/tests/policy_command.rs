@@ -127,6 +127,27 @@ fn explain() {
 }
 
 #[test]
+fn explain_directories() {
+    golden(
+        "policy-explain-directories",
+        "policy show vs-loader/tests/golden/policies/directories.toml
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act open-for-writing --path /etc/passwd
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act open --path /etc/passwd
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act rename --path /srv/web/index.html
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act open --path /srv/web/shared/x
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor db --act set-flags --path /srv/db
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor db --act unlink --path /srv/dbx
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor free --act open --path /srv/db/x
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor free --act create --path /tmp/x
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor spectator --act open --path /etc/ssl/private/key
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor spectator --act set-attribute --path /srv/db/x
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor host --act open-for-writing --path /etc/ssl/private/key
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act open --path /x --file proc
+         policy explain vs-loader/tests/golden/policies/directories.toml --actor web --act bpf --path /x",
+    );
+}
+
+#[test]
 fn explain_addresses() {
     golden(
         "policy-explain-addresses",

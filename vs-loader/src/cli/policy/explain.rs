@@ -40,7 +40,8 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "KIND", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(FILE_KINDS.iter().map(|kind| kind.name)))]
     file: Option<String>,
-    /// Where an ordinary file lies that it acts on, in place of its kind: by the policy's directories, without a look at the machine.
+    /// Where an ordinary file lies that it acts on, in the host's tree, in place of its kind: by the policy's directories, without a look at the
+    /// machine.
     #[arg(long, value_name = "PATH", conflicts_with = "file")]
     path: Option<String>,
     /// The capability it uses: a name such as `sys_admin`, or a number.

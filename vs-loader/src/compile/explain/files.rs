@@ -47,7 +47,7 @@ pub(super) fn rule_line(nearest: Nearest<'_>) -> RuleLine {
     let table = nearest.owner.map_or_else(|| "[host]".to_owned(), |(_, name)| format!("[context.{name}]"));
     RuleLine {
         part: "directory",
-        text: format!("{table} directories has {:?}", nearest.directory.path()),
+        text: format!("{table} {}", nearest.directory.path()),
         place: Some(nearest.directory.place().clone()),
     }
 }

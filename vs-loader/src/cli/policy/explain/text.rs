@@ -46,7 +46,7 @@ pub(super) fn lines(explanation: &Explanation) -> Vec<(&'static str, String)> {
     if let Some(asked) = explanation.address {
         lines.push(("address", address(asked, explanation)));
     }
-    for part in ["addresses", "primary", "loopback", "multicast", "broadcast", "ports"] {
+    for part in ["addresses", "primary", "loopback", "multicast", "broadcast", "ports", "directory"] {
         lines.extend(rule(part).map(|line| ("rule", rule_text(line))));
     }
     let attached = match rule("hook") {
