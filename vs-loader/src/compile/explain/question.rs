@@ -103,7 +103,7 @@ pub(super) fn check_operands(
     let options = [
         (
             needs_file,
-            question.file.is_some() || question.path.is_some(),
+            question.file.is_some() || (needs_file && question.path.is_some()),
             "--file",
             "the kind of file, or --path",
         ),
