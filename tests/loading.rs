@@ -60,6 +60,8 @@ fn refusals(world: &mut World, checks: &mut Checks) -> Result<()> {
     load_with(world, checks, "xid out of range", "[context.x]\nxid = 1\n", &[], 3)?;
     load_with(world, checks, "contexts with processes are missing", "[context.x]\nxid = 5\n", &[], 10)?;
     let moved = policy("enforce").replace("proc = \"hidepid\"", "proc = \"plain\"");
+    // Which a root is not for.
+    let moved = moved.replace("proc = \"plain\"\nroot", "proc = \"hidepid\"\nroot");
     load_with(world, checks, "the proc mode of living contexts changes", &moved, &[], 10)?;
     let output = vs(&["unload"])?;
     checks.equal("unload with processes alive", &output.status.code(), &Some(10));

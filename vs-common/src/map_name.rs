@@ -49,6 +49,8 @@ pub const BOUND: &str = "BOUND";
 pub const FILES: &str = "FILES";
 /// Array of two `u32`: at an epoch's last bit the epoch itself, if there is any row of it in [`FILES`] or any context confined to them.
 pub const FILE_EPOCHS: &str = "FILE_EPOCHS";
+/// Array of `u64`, at an epoch's last bit the words of its [`crate::filesystem::FileFilter`].
+pub const FILE_FILTERS: &str = "FILE_FILTERS";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -74,4 +76,5 @@ pub const ALL: &[&str] = &[
     BOUND,
     FILES,
     FILE_EPOCHS,
+    FILE_FILTERS,
 ];

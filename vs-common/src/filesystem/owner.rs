@@ -34,6 +34,22 @@ pub struct FileKey {
 
 const _: () = assert!(size_of::<FileKey>() == 24);
 
+/// Words of a filter: 4096 bits.
+pub const FILTER_WORDS: usize = 64;
+/// For each of the directories of an epoch a bit, see [`filter_bit`]. What has none has no row: most directories that are walked past cost one
+/// look into an array, and none into a hash.
+pub type FileFilter = [u64; FILTER_WORDS];
+
+/// The bit that stands for a directory: the word's number and the bit in it. Several may share one.
+#[inline(always)]
+pub const fn filter_bit(inode: u64, generation: u32) -> (u32, u64) {
+    // A file system counts its inodes up, so that neighbours differ by little, and draws generations at random or has none: Knuth's
+    // multiplicative hash of both, of which the upper bits are good.
+    let mixed = ((inode ^ inode >> 32) as u32 ^ generation).wrapping_mul(0x9e37_79b1);
+    let at = mixed >> 20;
+    (at >> 6, 1 << (at & 63))
+}
+
 /// The bit of [`Tag::lifecycle`] in a row's owner that says that the directory is the root of its context. No program reads it.
 pub const IS_ROOT: u32 = 1;
 
@@ -226,6 +242,20 @@ mod tests {
         }
         assert_eq!(both(Identity::Unknown, FileOwner::Shared), [ALLOW, eacces(Reason::UnknownActor)]);
         assert_eq!(both(Identity::Unknown, FileOwner::Host), [eacces(Reason::UnknownActor); 2]);
+    }
+
+    #[test]
+    fn neighbours_have_bits_of_their_own_within_the_filter() {
+        let mut filter: FileFilter = [0; FILTER_WORDS];
+        for inode in 0..256 {
+            let (word, bit) = filter_bit(inode, 0);
+            filter[word as usize] |= bit;
+        }
+        let set: u32 = filter.iter().map(|word| word.count_ones()).sum();
+        assert!(set > 240, "{set}");
+        assert_ne!(filter_bit(7, 1), filter_bit(7, 2));
+        let (word, bit) = filter_bit(u64::MAX, u32::MAX);
+        assert!((word as usize) < FILTER_WORDS && bit.count_ones() == 1);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use core::ptr;
 
 use vs_common::context::{Access, Identity, Tag};
 use vs_common::filesystem::{
-    FileKey, FileOwner, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify, decide_file, magic,
+    FILTER_WORDS, FileKey, FileOwner, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify, decide_file,
+    filter_bit, magic,
 };
 use vs_common::hook::Hook;
 use vs_common::id::{ContextKind, Epoch};
@@ -15,7 +16,7 @@ use crate::context;
 use crate::kernel::file::{Dentry, named_inode};
 use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
-use crate::maps::{EPOCH, FILE_EPOCHS, FILES};
+use crate::maps::{EPOCH, FILE_EPOCHS, FILE_FILTERS, FILES};
 use crate::verdict::{ALLOW, Denial, allow_host, carry_out_denial};
 
 /// The row of a file that lies too deep.
@@ -76,6 +77,11 @@ fn is_judged(epoch: Epoch) -> bool {
 /// The row of a directory itself.
 #[inline(always)]
 fn row(key: &FileKey) -> *const Tag {
+    let (word, bit) = filter_bit(key.inode, key.generation);
+    let index = (key.epoch.0 & 1) * FILTER_WORDS as u32 + word;
+    if FILE_FILTERS.get(index).is_some_and(|word| *word & bit == 0) {
+        return ptr::null();
+    }
     match FILES.get_ptr(key) {
         // SAFETY: A map's value, of which only the address is taken; rows are freed after a grace period.
         Some(row) => unsafe { &raw const (*row).owner },

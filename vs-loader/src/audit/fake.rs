@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow};
+use vs_common::filesystem::{FileFilter, FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -151,6 +151,12 @@ impl Store for FakeMaps {
         unreachable!()
     }
     fn remove_file(&mut self, _: FileKey) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn file_filter(&self, _: Epoch) -> Result<FileFilter, StoreError> {
+        unreachable!()
+    }
+    fn set_file_filter(&mut self, _: Epoch, _: &FileFilter) -> Result<(), StoreError> {
         unreachable!()
     }
     fn are_files_judged(&self, _: Epoch) -> Result<bool, StoreError> {

@@ -16,7 +16,7 @@ use vs_common::map_name;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, context_flag};
 
 pub use super::files::files_of;
-use super::files::{put_files, remove_files};
+use super::files::{filter_of, put_files, remove_files};
 pub use super::networks::networks_of;
 use super::networks::{put_networks, remove_networks};
 use super::store::{Store, StoreError};
@@ -266,6 +266,7 @@ fn read_back<S: Store, E: std::error::Error>(
         return Err(ApplyError::ReadBack(map_name::ADDRESSES));
     }
     if files_of(store, epoch)? != wanted.files
+        || store.file_filter(epoch)? != filter_of(&wanted.files)
         || store.are_files_judged(epoch)? != are_files_judged(&wanted.rows)
     {
         return Err(ApplyError::ReadBack(map_name::FILES));

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow};
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::MAX_CONTEXT_ROWS;
@@ -81,6 +81,7 @@ pub(crate) struct FakeStore {
     pub(crate) confined: [u32; 2],
     pub(crate) files: BTreeMap<FileKey, FileRow>,
     pub(crate) judged: [u32; 2],
+    pub(crate) filters: [FileFilter; 2],
     pub(crate) ports: BTreeSet<(ContextKey, PortPrefix)>,
     pub(crate) sources: BTreeMap<(AddressKey, u8), Address>,
     /// Whether writes to rows are forgotten: a map that does not hold what it was given.
@@ -104,6 +105,7 @@ impl FakeStore {
             confined: [0; 2],
             files: BTreeMap::new(),
             judged: [0; 2],
+            filters: [[0; FILTER_WORDS]; 2],
             ports: BTreeSet::new(),
             sources: BTreeMap::new(),
             is_forgetful: false,
@@ -294,6 +296,17 @@ impl Store for FakeStore {
     fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError> {
         self.faults.step(map_name::FILES, "remove from")?;
         self.files.remove(&key);
+        Ok(())
+    }
+
+    fn file_filter(&self, epoch: Epoch) -> Result<FileFilter, StoreError> {
+        self.faults.step(map_name::FILE_FILTERS, "read")?;
+        Ok(self.filters[epoch.0 as usize & 1])
+    }
+
+    fn set_file_filter(&mut self, epoch: Epoch, filter: &FileFilter) -> Result<(), StoreError> {
+        self.faults.step(map_name::FILE_FILTERS, "write")?;
+        self.filters[epoch.0 as usize & 1] = *filter;
         Ok(())
     }
 

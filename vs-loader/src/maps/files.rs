@@ -1,6 +1,6 @@
 //! The directories of an epoch, in the maps and out of them.
 
-use vs_common::filesystem::FileKey;
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, filter_bit};
 use vs_common::id::Epoch;
 
 use super::store::{Store, StoreError};
@@ -31,7 +31,18 @@ pub(super) fn put_files<S: Store>(
     for (key, row) in files {
         store.put_file(FileKey { epoch, ..*key }, row)?;
     }
+    store.set_file_filter(epoch, &filter_of(files))?;
     store.set_files_judged(epoch, are_judged)
+}
+
+/// A bit for each directory.
+pub(super) fn filter_of(files: &Files) -> FileFilter {
+    let mut filter = [0; FILTER_WORDS];
+    for key in files.keys() {
+        let (word, bit) = filter_bit(key.inode, key.generation);
+        filter[word as usize] |= bit;
+    }
+    filter
 }
 
 /// Removes the directories of the epochs that are asked for.
@@ -48,4 +59,29 @@ pub(super) fn remove_files<S: Store>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use vs_common::context::Tag;
+
+    use super::*;
+    use crate::compile::files::file_row;
+
+    #[test]
+    fn a_filter_has_a_bit_of_every_directory_and_no_other() {
+        let keys = (0..500).map(|number| FileKey {
+            inode: number * 0x1_0000_0001,
+            generation: if number % 2 == 0 { 0 } else { 0x9abc_def0 },
+            ..FileKey::default()
+        });
+        let files: Files = keys.map(|key| (key, file_row("/srv", Tag::default()))).collect();
+        let filter = filter_of(&files);
+        for key in files.keys() {
+            let (word, bit) = filter_bit(key.inode, key.generation);
+            assert_ne!(filter[word as usize] & bit, 0, "{key:?}");
+        }
+        assert!(filter.iter().map(|word| word.count_ones()).sum::<u32>() <= 500);
+        assert_eq!(filter_of(&Files::new()), [0; FILTER_WORDS]);
+    }
 }

@@ -8,7 +8,7 @@ use aya::Pod;
 use aya::maps::Map;
 use aya_obj::generated::bpf_map_type;
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow};
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::map_name;
@@ -74,6 +74,7 @@ pub struct LiveStore {
     inodes: TypedMap<RawFd, Tag>,
     files: TypedMap<FileKey, FileRow>,
     file_epochs: TypedMap<u32, u32>,
+    file_filters: TypedMap<u32, u64>,
 }
 
 /// A key of `PORTS` as the kernel wants it (`struct bpf_lpm_trie_key`).
@@ -207,6 +208,7 @@ impl LiveStore {
             inodes: typed(&open, map_name::INODES, BPF_MAP_TYPE_INODE_STORAGE)?,
             files: typed(&open, map_name::FILES, BPF_MAP_TYPE_HASH)?,
             file_epochs: typed(&open, map_name::FILE_EPOCHS, BPF_MAP_TYPE_ARRAY)?,
+            file_filters: typed(&open, map_name::FILE_FILTERS, BPF_MAP_TYPE_ARRAY)?,
         })
     }
 }
@@ -217,6 +219,13 @@ fn typed<K: Pod + Ord, V: Pod>(
     kind: bpf_map_type,
 ) -> Result<TypedMap<K, V>, OpenError> {
     TypedMap::check(open(map)?, kind).map_err(|cause| OpenError::Foreign { map, cause })
+}
+
+/// Where the words of an epoch's filter are.
+fn filter_indices(epoch: Epoch) -> impl Iterator<Item = u32> {
+    // The words of two filters are few.
+    let words = u32::try_from(FILTER_WORDS).unwrap_or(u32::MAX);
+    (epoch.0 & 1) * words..
 }
 
 /// A failure of the kernel's, with the map and what was tried.
@@ -424,6 +433,22 @@ impl Store for LiveStore {
 
     fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError> {
         self.files.remove(&key).map_err(failed(map_name::FILES, "remove from"))
+    }
+
+    fn file_filter(&self, epoch: Epoch) -> Result<FileFilter, StoreError> {
+        let mut filter = [0; FILTER_WORDS];
+        for (index, word) in filter_indices(epoch).zip(&mut filter) {
+            let found = self.file_filters.get(&index).map_err(failed(map_name::FILE_FILTERS, "read"))?;
+            *word = found.unwrap_or_default();
+        }
+        Ok(filter)
+    }
+
+    fn set_file_filter(&mut self, epoch: Epoch, filter: &FileFilter) -> Result<(), StoreError> {
+        for (index, word) in filter_indices(epoch).zip(filter) {
+            self.file_filters.put(&index, word, Put::Any).map_err(failed(map_name::FILE_FILTERS, "write"))?;
+        }
+        Ok(())
     }
 
     fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError> {

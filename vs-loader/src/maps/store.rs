@@ -7,7 +7,7 @@
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow};
+use vs_common::filesystem::{FileFilter, FileKey, FileRow};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -249,6 +249,18 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn remove_file(&mut self, key: FileKey) -> Result<(), StoreError>;
+
+    /// The filter of an epoch's directories.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn file_filter(&self, epoch: Epoch) -> Result<FileFilter, StoreError>;
+
+    /// Writes the filter of the directories of an epoch that is not in force yet.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_file_filter(&mut self, epoch: Epoch, filter: &FileFilter) -> Result<(), StoreError>;
 
     /// Whether files are judged in an epoch.
     ///
