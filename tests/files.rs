@@ -50,7 +50,7 @@ use Kind::{Change, Look};
 /// An act: the words of the order, in which `@` is the directory; what it does; the hook that sees it.
 type Act = (&'static str, Kind, Hook);
 
-const ACTS: [Act; 29] = [
+const ACTS: [Act; 31] = [
     ("open read @/file", Look, Hook::FileOpen),
     ("list @", Look, Hook::FileOpen),
     ("open write @/file", Change, Hook::FileOpen),
@@ -79,6 +79,9 @@ const ACTS: [Act; 29] = [
     ("remove-attribute system.posix_acl_access @/file", Change, Hook::InodeRemoveAcl),
     ("set-flags @/file", Change, Hook::FileRequest),
     ("set-flags-32 @/file", Change, Hook::FileRequestCompat),
+    // FS_IOC_SET_ENCRYPTION_POLICY and BTRFS_IOC_SUBVOL_CREATE.
+    ("request 2148296211 @/directory", Change, Hook::FileRequest),
+    ("request 1342215182 @", Change, Hook::FileRequest),
     ("set-file-attributes @/file", Change, Hook::InodeFileSetattr),
 ];
 

@@ -151,8 +151,8 @@ pub const fn decide_file(actor: Identity, owner: FileOwner, access: Access) -> V
 }
 
 /// Requests of `ioctl(2)` that change a file by a descriptor that is open for reading only (`include/uapi/linux/fs.h`, `fscrypt.h`,
-/// `fsverity.h`), in the form of 32-bit programs, too.
-pub const CHANGING_REQUESTS: [u32; 6] = [
+/// `fsverity.h`, `btrfs.h`), in the form of 32-bit programs, too. Subvolumes come and go by such requests alone: no hook on names sees it.
+pub const CHANGING_REQUESTS: [u32; 15] = [
     // FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS: chattr(1).
     0x4008_6602,
     0x4004_6602,
@@ -163,6 +163,19 @@ pub const CHANGING_REQUESTS: [u32; 6] = [
     0x4004_7602,
     // FS_IOC_ENABLE_VERITY: never to be written again.
     0x4080_6685,
+    // FS_IOC_SET_ENCRYPTION_POLICY.
+    0x800c_6613,
+    // EXT4_IOC_SETVERSION_OLD.
+    0x4008_6604,
+    // BTRFS_IOC_SNAP_CREATE, BTRFS_IOC_SUBVOL_CREATE, BTRFS_IOC_SNAP_DESTROY, and their later forms.
+    0x5000_9401,
+    0x5000_940e,
+    0x5000_940f,
+    0x5000_9417,
+    0x5000_9418,
+    0x5000_943f,
+    // BTRFS_IOC_SUBVOL_SETFLAGS.
+    0x4008_941a,
 ];
 
 /// Whether a request of `ioctl(2)` is one of [`CHANGING_REQUESTS`].

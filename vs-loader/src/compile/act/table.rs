@@ -171,7 +171,7 @@ pub const ACTS: &[Act] = &[
         Hook::FileRequest,
         Operand::File,
         Decision::Request,
-        "ioctl FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION, FS_IOC_ENABLE_VERITY",
+        "ioctl of flags, versions, projects, verity, encryption, and subvolumes",
     ),
     act(
         "set-flags-32",
