@@ -10,15 +10,15 @@ use libc::{c_int, c_long};
 use crate::compat::syscall32;
 use crate::handover;
 
-fn errno() -> i32 {
+pub(crate) fn errno() -> i32 {
     io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
-fn outcome(result: c_long) -> i32 {
+pub(crate) fn outcome(result: c_long) -> i32 {
     if result < 0 { errno() } else { 0 }
 }
 
-fn text(word: &str) -> CString {
+pub(crate) fn text(word: &str) -> CString {
     CString::new(word).unwrap_or_default()
 }
 
@@ -39,9 +39,10 @@ fn open_flags(word: &str) -> c_int {
 macro_rules! call {
     ($call:expr) => {
         // SAFETY: Strings are made for the call, end in a zero and live through it; all else is a number or a live local.
-        outcome(c_long::from(unsafe { $call }))
+        $crate::deed::outcome(std::ffi::c_long::from(unsafe { $call }))
     };
 }
+pub(crate) use call;
 
 /// Does a deed; 0 or the errno; `None`: there is none of that name.
 pub fn run(words: &[&str]) -> Option<i32> {

@@ -1,10 +1,10 @@
 //! Single acts on files: what a context tries with its own, with others' and with the host's.
 
-use std::ffi::{CString, c_int, c_long, c_void};
-use std::io;
+use std::ffi::{c_int, c_long, c_void};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use crate::compat::syscall32;
+use crate::deed::{call, errno, text};
 
 /// `FS_IOC_GETFLAGS` and `FS_IOC_SETFLAGS`, and the latter of 32-bit programs.
 const GET_FLAGS: libc::c_ulong = 0x8008_6601;
@@ -20,26 +20,6 @@ const ACCESS_LIST: [u8; 28] = [
     2, 0, 0, 0, 0x01, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 0x04, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x20, 0, 0, 0,
     0xff, 0xff, 0xff, 0xff,
 ];
-
-fn errno() -> i32 {
-    io::Error::last_os_error().raw_os_error().unwrap_or(0)
-}
-
-fn outcome(result: c_long) -> i32 {
-    if result < 0 { errno() } else { 0 }
-}
-
-fn text(word: &str) -> CString {
-    CString::new(word).unwrap_or_default()
-}
-
-/// A system call by libc's name for it.
-macro_rules! call {
-    ($call:expr) => {
-        // SAFETY: Strings are made for the call, end in a zero and live through it; all else is a number or a live local.
-        outcome(c_long::from(unsafe { $call }))
-    };
-}
 
 fn open(path: &str, flags: c_int) -> Result<OwnedFd, i32> {
     // SAFETY: As above.
