@@ -143,6 +143,38 @@ fn record(actor: &Party, pid: i32, target: u32, hook: Hook) -> Expected {
     }
 }
 
+/// Under a policy without directories guests change files as permissions let them, and the spectator changes none.
+pub(crate) fn nobodys(world: &mut World, checks: &mut Checks, _only: Option<Hook>) -> Result<()> {
+    const FREE: &str = "/tmp/files-free.toml";
+    fs::write(FREE, "[spectator]\n[context.free]\nxid = 298\nproc = \"plain\"\n")?;
+    vs_ok(&["load", FREE])?;
+    let spectator = party("spectator", 1, false);
+    let (here, mut records) = (hooks::all_here()?, Vec::new());
+    for name in ["free", "spectator"] {
+        let mut actor = actor_of(name)?;
+        for act in &ACTS {
+            let Some(hook) = hook_of(act, &here) else { continue };
+            furnish("shared")?;
+            let words = act.0.replace('@', &format!("{FILES}/shared"));
+            let answer = actor.order(&format!("do {words}"))?;
+            let may = name == "free" || act.1 == Look;
+            let is_right = if may {
+                answer.errno == 0 || LACKING.contains(&answer.errno)
+            } else {
+                answer.errno == libc::EACCES
+            };
+            checks.check(is_right, || format!("{name}: {words}: {}", errno_name(answer.errno)));
+            if !may {
+                records.push(record(&spectator, answer.pid, 0, hook));
+            }
+        }
+    }
+    for missing in world.audit.missing(&records)? {
+        checks.check(false, || format!("no audit record: {missing:?}"));
+    }
+    world.stop()
+}
+
 /// An actor of this test's own, whose name nobody else in the suite has.
 fn actor_of(context: &str) -> Result<Actor> {
     let name = format!("f-{}", context.trim_start_matches("files-"));

@@ -83,6 +83,7 @@ const TESTS: &[Test] = &[
     // It ends with nothing in force, as those after it begin: to put all in force takes longer than most tests.
     Test::new("foreign storage", foreign_storage::run),
     Test::new("rules of addresses", network::rules::run).with_nothing(),
+    Test::new("files of nobody", files::nobodys).with_nothing(),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 

@@ -8,7 +8,7 @@ use aya_ebpf::macros::btf_map;
 
 use vs_common::context::Tag;
 use vs_common::filesystem::{FILTER_WORDS, FileKey, FileRow};
-use vs_common::id::Xid;
+use vs_common::id::{Epoch, Xid};
 use vs_common::limits;
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules, PortKey};
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, HookCounters};
@@ -172,3 +172,12 @@ pub(crate) static FILE_EPOCHS: Array<u32, 2> = Array::new();
 /// Bits of the directories in [`FILES`], at an epoch's last bit: most that are walked past are seen here to have no row.
 #[btf_map]
 pub(crate) static FILE_FILTERS: Array<u64, { 2 * FILTER_WORDS }> = Array::new();
+
+/// The epoch in force.
+#[inline(always)]
+pub(crate) fn epoch() -> Epoch {
+    match EPOCH.get(0) {
+        Some(epoch) => Epoch(*epoch),
+        None => Epoch(0),
+    }
+}

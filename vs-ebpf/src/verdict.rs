@@ -9,7 +9,7 @@ use vs_common::policy_entry::{ContextKey, Mode};
 use vs_common::verdict::{Errno, Verdict};
 
 use crate::audit::{self, Target};
-use crate::maps::{CONTEXTS, EPOCH};
+use crate::maps::{CONTEXTS, epoch};
 use crate::{context, counters};
 
 /// What a hook returns to let the act pass.
@@ -139,10 +139,7 @@ const _: () = assert!(Errno::ALL.len() == 10 && Errno::Eacces as u16 == 13);
 /// Counts and reports a denial. 0: the actor's context is in mode observe and it is let pass; 1: it is carried out.
 #[inline(never)]
 pub(crate) fn deny(denial: &Denial) -> u32 {
-    let epoch = match EPOCH.get(0) {
-        Some(epoch) => Epoch(*epoch),
-        None => Epoch(0),
-    };
+    let epoch = epoch();
     let is_enforced = denial.is_between == 0 || !is_observed(&denial.actor, epoch);
     if denial.actor.xid == Xid::CANARY {
         counters::count_trial(u32::from(denial.hook));

@@ -12,7 +12,7 @@ use vs_common::filesystem::{FilesystemClass, classify, decide_modify};
 use vs_common::hook::Hook;
 use vs_common::verdict::Verdict;
 
-use super::owner::{Act, has_owners, judge};
+use super::owner::{Act, has_owners, judge_if_needed};
 use crate::audit::Target;
 use crate::context;
 use crate::kernel::file::{Dentry, dentry_inode};
@@ -27,7 +27,11 @@ use crate::verdict::{ALLOW, allow_host, conclude};
 fn modify(act: Act, hook: Hook, current: Task, inode: Inode, place: Dentry, named: u64) -> i32 {
     let magic = inode.superblock_magic();
     if matches!(classify(magic), FilesystemClass::Ordinary) {
-        return if has_owners(inode, magic) { judge(current, place, inode, act, named) } else { ALLOW };
+        return if has_owners(inode, magic) {
+            judge_if_needed(current, place, inode, act, named)
+        } else {
+            ALLOW
+        };
     }
     member_modifies(current, inode.address(), magic, hook, named)
 }

@@ -17,7 +17,7 @@ use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
 use crate::verdict::{ALLOW, allow_host, conclude};
 
-use super::owner::{Act, has_owners, judge};
+use super::owner::{Act, has_owners, judge_if_needed};
 
 /// `do_dentry_open`, once the file is there: see [`decide_open`] and [`decide_network_file`]. `O_PATH` never comes here, and nothing can be read or written by it.
 #[lsm(hook = "file_open")]
@@ -45,7 +45,7 @@ fn opens_owned(current: Task, file: File, inode: Inode, mode: u32) -> i32 {
     let is_pipe = mode & file_type::MASK == file_type::FIFO;
     let act =
         if file.is_write() || is_pipe { Act::change(Hook::FileOpen) } else { Act::read(Hook::FileOpen) };
-    judge(current, file.place(), inode, act, file.dentry())
+    judge_if_needed(current, file.place(), inode, act, file.dentry())
 }
 
 /// The same for a task that has some storage, and a file that not everybody may open. Not inlined, see `visibility::interact`.

@@ -16,7 +16,7 @@ use crate::context;
 use crate::kernel::file::{Dentry, named_inode};
 use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
-use crate::maps::{EPOCH, FILE_EPOCHS, FILE_FILTERS, FILES};
+use crate::maps::{FILE_EPOCHS, FILE_FILTERS, FILES, epoch};
 use crate::verdict::{ALLOW, Denial, allow_host, carry_out_denial};
 
 /// The row of a file that lies too deep.
@@ -57,15 +57,6 @@ pub(super) fn has_owners(inode: Inode, superblock_magic: u64) -> bool {
     matches!(classify(superblock_magic), FilesystemClass::Ordinary)
         && superblock_magic != magic::MQUEUE
         && inode.has_place()
-}
-
-/// The epoch in force.
-#[inline(always)]
-fn epoch() -> Epoch {
-    match EPOCH.get(0) {
-        Some(epoch) => Epoch(*epoch),
-        None => Epoch(0),
-    }
 }
 
 /// Whether policy in force gives any directory to anybody.
@@ -140,10 +131,29 @@ fn is_of(row: *const Tag, tag: &Tag) -> bool {
     unsafe { (*row).is_same_context(tag) }
 }
 
+/// What becomes of an act by a task that has some storage, see [`judge`]. Where policy gives no directory to anybody it is about the spectator
+/// only, who changes nothing anywhere.
+#[inline(always)]
+pub(super) fn judge_if_needed(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i32 {
+    if !is_judged(epoch()) && (act.0 & Act::CHANGE == 0 || is_spectator(current) == 0) {
+        return ALLOW;
+    }
+    judge(current, place, inode, act, named)
+}
+
+/// Whether a task is the spectator's: 0 or 1.
+#[inline(never)]
+fn is_spectator(current: Task) -> u32 {
+    match context::actor(current) {
+        Identity::Member(tag) => u32::from(matches!(tag.xid.kind(), ContextKind::Spectator)),
+        Identity::Host | Identity::Unknown => 0,
+    }
+}
+
 /// What becomes of an act by a task that has some storage, on what `place` names; `inode` is on the same file system. `named`: the address
 /// of the dentry that a record tells of. See [`decide_file`].
 #[inline(never)]
-pub(super) fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i32 {
+fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i32 {
     let actor = context::actor(current);
     if matches!(actor, Identity::Host) {
         return allow_host();
@@ -155,11 +165,6 @@ pub(super) fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named:
     let is_change = act.0 & Act::CHANGE != 0;
     let access = if is_change { Access::Change } else { Access::Read };
     let epoch = epoch();
-    let is_spectator = matches!(tag.xid.kind(), ContextKind::Spectator);
-    let is_of_interest = is_judged(epoch) || (is_spectator && is_change);
-    if !is_of_interest {
-        return ALLOW;
-    }
     let device = inode.superblock_device();
     let mut found = ptr::null();
     if act.0 & Act::NAMED != 0 {

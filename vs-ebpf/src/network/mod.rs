@@ -43,7 +43,7 @@ use vs_common::network::{
 use vs_common::policy_entry::ContextKey;
 use vs_common::verdict::{Errno, Reason};
 
-use crate::maps::{ADDRESSES, EPOCH, HOST_EPOCHS, NETWORKS, PORTS, SOCKETS};
+use crate::maps::{ADDRESSES, HOST_EPOCHS, NETWORKS, PORTS, SOCKETS, epoch};
 use crate::verdict::{Denial, deny};
 
 /// What a program at a socket address returns to let the call go on.
@@ -93,15 +93,6 @@ impl Act {
         };
         let port = u32::from(u16::from_be(port as u16));
         Self { address, source: Address::NONE, primary: Address::NONE, port, family, protocol, hook }
-    }
-}
-
-/// The epoch in force.
-#[inline(always)]
-fn epoch() -> Epoch {
-    match EPOCH.get(0) {
-        Some(epoch) => Epoch(*epoch),
-        None => Epoch(0),
     }
 }
 
