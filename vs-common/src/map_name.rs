@@ -47,7 +47,7 @@ pub const DATAGRAMS: &str = "DATAGRAMS";
 pub const BOUND: &str = "BOUND";
 /// Hash: [`crate::filesystem::FileKey`] of a directory to [`crate::filesystem::FileRow`].
 pub const FILES: &str = "FILES";
-/// Array of two `u32`: at an epoch's last bit the epoch itself, if there is any row of it in [`FILES`] or any context confined to them.
+/// Array of two: at an epoch's last bit its [`crate::filesystem::FilesJudged`].
 pub const FILE_EPOCHS: &str = "FILE_EPOCHS";
 /// Array of `u64`, at an epoch's last bit the words of its [`crate::filesystem::FileFilter`].
 pub const FILE_FILTERS: &str = "FILE_FILTERS";

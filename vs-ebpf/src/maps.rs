@@ -7,7 +7,7 @@ use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SockHash
 use aya_ebpf::macros::btf_map;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FILTER_WORDS, FileKey, FileRow};
+use vs_common::filesystem::{FILTER_WORDS, FileKey, FileRow, FilesJudged};
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits;
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules, PortKey};
@@ -165,9 +165,9 @@ pub(crate) static LISTENERS: SockHash<ListenerKey, { limits::MAX_LISTENERS as us
 pub(crate) static FILES: HashMap<FileKey, FileRow, { limits::MAX_FILE_ROWS as usize }, NO_PREALLOC> =
     HashMap::new();
 
-/// The epochs in which files are judged, at the last bit of each: one look for guests where they are not.
+/// Why files are judged in an epoch, at the last bit of it: one look for guests where they are not.
 #[btf_map]
-pub(crate) static FILE_EPOCHS: Array<u32, 2> = Array::new();
+pub(crate) static FILE_EPOCHS: Array<FilesJudged, 2> = Array::new();
 
 /// Bits of the directories in [`FILES`], at an epoch's last bit: most that are walked past are seen here to have no row.
 #[btf_map]

@@ -11,8 +11,8 @@ use crate::id::ContextKind;
 use crate::verdict::{Errno, Reason, Verdict};
 
 pub use owner::{
-    CHANGING_REQUESTS, FILTER_WORDS, FileFilter, FileKey, FileNumbers, FileOwner, FileRow, IS_ROOT,
-    MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file, filter_bit, is_changing_request,
+    CHANGING_REQUESTS, FILTER_WORDS, FileFilter, FileKey, FileNumbers, FileOwner, FileRow, FilesJudged,
+    IS_ROOT, MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file, filter_bit, is_changing_request,
 };
 
 /// Superblock magics (`include/uapi/linux/magic.h`).

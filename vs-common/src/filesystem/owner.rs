@@ -65,6 +65,7 @@ pub struct FileRow {
 }
 
 const _: () = assert!(size_of::<FileRow>() == 256);
+const _: () = assert!(size_of::<FilesJudged>() == 8);
 
 /// What the program `file_numbers` tells of a descriptor.
 #[repr(C)]
@@ -112,6 +113,29 @@ impl FileOwner {
 }
 
 const TOO_DEEP_XID: Xid = Xid(u32::MAX);
+
+/// Why ordinary files are judged in an epoch at all, so that nobody is asked who he is for rules that policy does not have. 8 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FilesJudged {
+    /// The epoch that this is about; of another one nothing is judged. No epoch in force is 0.
+    pub epoch: Epoch,
+    /// Bits: [`Self::BY_OWNER`], [`Self::SPECTATOR`].
+    pub reasons: u32,
+}
+
+impl FilesJudged {
+    /// Policy gives directories to somebody, or confines somebody to his own.
+    pub const BY_OWNER: u32 = 1;
+    /// There is a spectator, who changes no file.
+    pub const SPECTATOR: u32 = 1 << 1;
+
+    /// The reasons in an epoch.
+    #[inline(always)]
+    pub const fn in_epoch(self, epoch: Epoch) -> u32 {
+        if self.epoch.0 == epoch.0 { self.reasons } else { 0 }
+    }
+}
 
 /// What stands for the row of a file that lies too deep.
 pub const TOO_DEEP: Tag = Tag { xid: TOO_DEEP_XID, lifecycle: 0, generation: Generation(0) };
@@ -197,6 +221,8 @@ mod user {
     unsafe impl aya::Pod for super::FileKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::FileRow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::FilesJudged {}
 }
 
 #[cfg(test)]

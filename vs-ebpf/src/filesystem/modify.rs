@@ -12,7 +12,7 @@ use vs_common::filesystem::{FilesystemClass, classify, decide_modify};
 use vs_common::hook::Hook;
 use vs_common::verdict::Verdict;
 
-use super::owner::{Act, has_owners, judge_if_needed};
+use super::owner::{Act, judge_if_needed};
 use crate::audit::Target;
 use crate::context;
 use crate::kernel::file::{Dentry, dentry_inode};
@@ -24,16 +24,19 @@ use crate::verdict::{ALLOW, allow_host, conclude};
 /// Whether a task that has some storage may change what `place` names, on the file system that `inode` is on: see [`decide_modify`], and
 /// [`vs_common::filesystem::decide_file`] of an ordinary one. `named`: the address of the dentry that a record tells of.
 #[inline(always)]
-fn modify(act: Act, hook: Hook, current: Task, inode: Inode, place: Dentry, named: u64) -> i32 {
+fn modify(
+    act: Act,
+    hook: Hook,
+    current: Task,
+    inode: Inode,
+    place: impl FnOnce() -> Dentry,
+    named: impl FnOnce() -> u64,
+) -> i32 {
     let magic = inode.superblock_magic();
     if matches!(classify(magic), FilesystemClass::Ordinary) {
-        return if has_owners(inode, magic) {
-            judge_if_needed(current, place, inode, act, named)
-        } else {
-            ALLOW
-        };
+        return judge_if_needed(current, place, inode, act, named);
     }
-    member_modifies(current, inode.address(), magic, hook, named)
+    member_modifies(current, inode.address(), magic, hook, named())
 }
 
 /// All else: who it is, and the verdict. Not inlined, see `visibility::interact`.
@@ -79,9 +82,9 @@ fn name<const DIRECTORY: usize, const NAME: usize, const GOES: bool>(
 ) -> i32 {
     let ctx = LsmContext::new(ctx);
     // From the name, since the directory's own dentry is no argument.
-    let place = Dentry::argument(ctx.arg::<*const c_void>(NAME)).parent();
+    let place = || Dentry::argument(ctx.arg::<*const c_void>(NAME)).parent();
     let act = if GOES { Act::unname(hook) } else { Act::change(hook) };
-    modify(act, hook, current, Inode::argument(ctx.arg(DIRECTORY)), place, argument(&ctx, NAME as u32))
+    modify(act, hook, current, Inode::argument(ctx.arg(DIRECTORY)), place, || argument(&ctx, NAME as u32))
 }
 
 /// What argument `DENTRY` names is changed itself. The host is let go after one load.
@@ -99,7 +102,7 @@ fn itself<const DENTRY: usize>(hook: Hook, ctx: &LsmContext) -> i32 {
 fn change<const DENTRY: usize>(ctx: *mut c_void, current: Task, hook: Hook) -> i32 {
     let dentry: *const c_void = LsmContext::new(ctx).arg(DENTRY);
     let Some(inode) = dentry_inode(dentry) else { return ALLOW };
-    modify(Act::change(hook), hook, current, inode, Dentry::argument(dentry), dentry as u64)
+    modify(Act::change(hook), hook, current, inode, || Dentry::argument(dentry), || dentry as u64)
 }
 
 /// `vfs_create(dir, dentry, mode)`.

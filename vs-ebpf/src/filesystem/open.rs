@@ -17,7 +17,7 @@ use crate::kernel::inode::Inode;
 use crate::kernel::task::Task;
 use crate::verdict::{ALLOW, allow_host, conclude};
 
-use super::owner::{Act, has_owners, judge_if_needed};
+use super::owner::{Act, judge_if_needed};
 
 /// `do_dentry_open`, once the file is there: see [`decide_open`] and [`decide_network_file`]. `O_PATH` never comes here, and nothing can be read or written by it.
 #[lsm(hook = "file_open")]
@@ -30,22 +30,18 @@ fn file_open(ctx: LsmContext) -> i32 {
     let Some(inode) = file.inode() else { return ALLOW };
     let (superblock_magic, mode) = (inode.superblock_magic(), inode.mode());
     if is_open_to_all(superblock_magic, mode) {
-        return if has_owners(inode, superblock_magic) {
-            opens_owned(current, file, inode, mode)
-        } else {
-            ALLOW
-        };
+        return opens_owned(current, file, inode, mode);
     }
     member_opens(current, file, inode, superblock_magic, mode)
 }
 
-/// The same for a task that has some storage, and a file that somebody owns. What is read from a pipe is gone for others.
+/// The same for a task that has some storage, and a file that somebody may own. What is read from a pipe is gone for others.
 #[inline(always)]
 fn opens_owned(current: Task, file: File, inode: Inode, mode: u32) -> i32 {
     let is_pipe = mode & file_type::MASK == file_type::FIFO;
     let act =
         if file.is_write() || is_pipe { Act::change(Hook::FileOpen) } else { Act::read(Hook::FileOpen) };
-    judge_if_needed(current, file.place(), inode, act, file.dentry())
+    judge_if_needed(current, || file.place(), inode, act, || file.dentry())
 }
 
 /// The same for a task that has some storage, and a file that not everybody may open. Not inlined, see `visibility::interact`.

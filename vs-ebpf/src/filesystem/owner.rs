@@ -4,8 +4,8 @@ use core::ptr;
 
 use vs_common::context::{Access, Identity, Tag};
 use vs_common::filesystem::{
-    FILTER_WORDS, FileKey, FileOwner, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify, decide_file,
-    filter_bit, magic,
+    FILTER_WORDS, FileKey, FileOwner, FilesJudged, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify,
+    decide_file, filter_bit, magic,
 };
 use vs_common::hook::Hook;
 use vs_common::id::{ContextKind, Epoch};
@@ -53,16 +53,17 @@ impl Act {
 
 /// Whether files on a file system have owners: not so what the kernel shows or is controlled by, and message queues, which are no files.
 #[inline(always)]
-pub(super) fn has_owners(inode: Inode, superblock_magic: u64) -> bool {
+fn has_owners(inode: Inode, superblock_magic: u64) -> bool {
     matches!(classify(superblock_magic), FilesystemClass::Ordinary)
         && superblock_magic != magic::MQUEUE
         && inode.has_place()
 }
 
-/// Whether policy in force gives any directory to anybody.
+/// Why files are judged in the epoch in force: bits of [`FilesJudged`].
 #[inline(always)]
-fn is_judged(epoch: Epoch) -> bool {
-    FILE_EPOCHS.get(epoch.0 & 1).is_some_and(|judged| *judged == epoch.0)
+fn reasons_to_judge() -> u32 {
+    let epoch = epoch();
+    FILE_EPOCHS.get(epoch.0 & 1).map_or(0, |judged| judged.in_epoch(epoch))
 }
 
 /// The row of a directory itself.
@@ -132,13 +133,27 @@ fn is_of(row: *const Tag, tag: &Tag) -> bool {
 }
 
 /// What becomes of an act by a task that has some storage, see [`judge`]. Where policy gives no directory to anybody it is about the spectator
-/// only, who changes nothing anywhere.
+/// only, who changes nothing anywhere. Nothing is read before it is known to be needed.
 #[inline(always)]
-pub(super) fn judge_if_needed(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i32 {
-    if !is_judged(epoch()) && (act.0 & Act::CHANGE == 0 || is_spectator(current) == 0) {
-        return ALLOW;
+pub(super) fn judge_if_needed(
+    current: Task,
+    place: impl FnOnce() -> Dentry,
+    inode: Inode,
+    act: Act,
+    named: impl FnOnce() -> u64,
+) -> i32 {
+    let reasons = reasons_to_judge();
+    if reasons & FilesJudged::BY_OWNER == 0 {
+        let may_be_spectator = act.0 & Act::CHANGE != 0 && reasons & FilesJudged::SPECTATOR != 0;
+        if !may_be_spectator || is_spectator(current) == 0 {
+            return ALLOW;
+        }
     }
-    judge(current, place, inode, act, named)
+    if has_owners(inode, inode.superblock_magic()) {
+        judge(current, place(), inode, act, named())
+    } else {
+        ALLOW
+    }
 }
 
 /// Whether a task is the spectator's: 0 or 1.

@@ -9,7 +9,7 @@ use aya_ebpf::programs::LsmContext;
 use vs_common::filesystem::is_changing_request;
 use vs_common::hook::Hook;
 
-use super::owner::{Act, has_owners, judge_if_needed};
+use super::owner::{Act, judge_if_needed};
 use crate::kernel::file::File;
 use crate::kernel::task::Task;
 use crate::verdict::ALLOW;
@@ -33,11 +33,7 @@ fn request(hook: Hook, ctx: &LsmContext) -> i32 {
 fn changes(ctx: *mut c_void, current: Task, hook: Hook) -> i32 {
     let file = File::argument(LsmContext::new(ctx).arg::<*const c_void>(0));
     let Some(inode) = file.inode() else { return ALLOW };
-    if has_owners(inode, inode.superblock_magic()) {
-        judge_if_needed(current, file.place(), inode, Act::change(hook), file.dentry())
-    } else {
-        ALLOW
-    }
+    judge_if_needed(current, || file.place(), inode, Act::change(hook), || file.dentry())
 }
 
 /// `ioctl(2)`, before it acts.

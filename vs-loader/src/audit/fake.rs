@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileFilter, FileKey, FileRow};
+use vs_common::filesystem::{FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -159,10 +159,10 @@ impl Store for FakeMaps {
     fn set_file_filter(&mut self, _: Epoch, _: &FileFilter) -> Result<(), StoreError> {
         unreachable!()
     }
-    fn are_files_judged(&self, _: Epoch) -> Result<bool, StoreError> {
+    fn files_judged(&self, _: Epoch) -> Result<FilesJudged, StoreError> {
         unreachable!()
     }
-    fn set_files_judged(&mut self, _: Epoch, _: bool) -> Result<(), StoreError> {
+    fn set_files_judged(&mut self, _: FilesJudged) -> Result<(), StoreError> {
         unreachable!()
     }
     fn set_filesystem_tag(&mut self, _: BorrowedFd<'_>, _: Tag) -> Result<(), StoreError> {

@@ -13,10 +13,10 @@ use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
-use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo, context_flag};
+use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
 
 pub use super::files::files_of;
-use super::files::{filter_of, put_files, remove_files};
+use super::files::{filter_of, judged_in, put_files, remove_files};
 pub use super::networks::networks_of;
 use super::networks::{put_networks, remove_networks};
 use super::store::{Store, StoreError};
@@ -246,7 +246,7 @@ fn prepare<S: Store, P: Programs>(
         store.put_context_rules(ContextKey { epoch: new, xid: *xid }, rules)?;
     }
     put_networks(store, rows, &wanted.networks, new)?;
-    put_files(store, &wanted.files, are_files_judged(rows), new)?;
+    put_files(store, &wanted.files, judged_in(new, rows))?;
     store.put_epoch_info(new, &wanted.info)?;
     read_back(store, wanted, new)?;
     let in_force = (old != Epoch(0)).then_some(old);
@@ -267,7 +267,7 @@ fn read_back<S: Store, E: std::error::Error>(
     }
     if files_of(store, epoch)? != wanted.files
         || store.file_filter(epoch)? != filter_of(&wanted.files)
-        || store.are_files_judged(epoch)? != are_files_judged(&wanted.rows)
+        || store.files_judged(epoch)? != judged_in(epoch, &wanted.rows)
     {
         return Err(ApplyError::ReadBack(map_name::FILES));
     }
@@ -275,11 +275,6 @@ fn read_back<S: Store, E: std::error::Error>(
         return Err(ApplyError::ReadBack(map_name::EPOCHS));
     }
     Ok(())
-}
-
-/// Whether any of these contexts was loaded with directories in policy.
-fn are_files_judged(rows: &Rows) -> bool {
-    rows.values().any(|rules| rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0)
 }
 
 /// Flips the word, and makes sure which way it lies.

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow};
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::limits::MAX_CONTEXT_ROWS;
@@ -80,7 +80,7 @@ pub(crate) struct FakeStore {
     pub(crate) listeners: Vec<ListenerKey>,
     pub(crate) confined: [u32; 2],
     pub(crate) files: BTreeMap<FileKey, FileRow>,
-    pub(crate) judged: [u32; 2],
+    pub(crate) judged: [FilesJudged; 2],
     pub(crate) filters: [FileFilter; 2],
     pub(crate) ports: BTreeSet<(ContextKey, PortPrefix)>,
     pub(crate) sources: BTreeMap<(AddressKey, u8), Address>,
@@ -104,7 +104,7 @@ impl FakeStore {
             listeners: Vec::new(),
             confined: [0; 2],
             files: BTreeMap::new(),
-            judged: [0; 2],
+            judged: [FilesJudged::default(); 2],
             filters: [[0; FILTER_WORDS]; 2],
             ports: BTreeSet::new(),
             sources: BTreeMap::new(),
@@ -310,14 +310,14 @@ impl Store for FakeStore {
         Ok(())
     }
 
-    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError> {
+    fn files_judged(&self, epoch: Epoch) -> Result<FilesJudged, StoreError> {
         self.faults.step(map_name::FILE_EPOCHS, "read")?;
-        Ok(self.judged[epoch.0 as usize & 1] == epoch.0)
+        Ok(self.judged[epoch.0 as usize & 1])
     }
 
-    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError> {
+    fn set_files_judged(&mut self, judged: FilesJudged) -> Result<(), StoreError> {
         self.faults.step(map_name::FILE_EPOCHS, "write")?;
-        self.judged[epoch.0 as usize & 1] = if are_judged { epoch.0 } else { 0 };
+        self.judged[judged.epoch.0 as usize & 1] = judged;
         Ok(())
     }
 

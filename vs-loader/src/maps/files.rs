@@ -1,9 +1,11 @@
 //! The directories of an epoch, in the maps and out of them.
 
-use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, filter_bit};
-use vs_common::id::Epoch;
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FilesJudged, filter_bit};
+use vs_common::id::{Epoch, Xid};
+use vs_common::policy_entry::{ContextRules, context_flag};
 
 use super::store::{Store, StoreError};
+use crate::compile::Rows;
 use crate::compile::files::Files;
 
 /// The directories that policy of an epoch gives to somebody.
@@ -18,21 +20,30 @@ pub fn files_of<S: Store + ?Sized>(store: &S, epoch: Epoch) -> Result<Files, Sto
         .collect())
 }
 
-/// Writes the directories of an epoch, and whether files are judged in it.
+/// Writes the directories of an epoch, and why files are judged in it.
 ///
 /// # Errors
 /// The kernel refused, or the map is full.
 pub(super) fn put_files<S: Store>(
     store: &mut S,
     files: &Files,
-    are_judged: bool,
-    epoch: Epoch,
+    judged: FilesJudged,
 ) -> Result<(), StoreError> {
+    let epoch = judged.epoch;
     for (key, row) in files {
         store.put_file(FileKey { epoch, ..*key }, row)?;
     }
     store.set_file_filter(epoch, &filter_of(files))?;
-    store.set_files_judged(epoch, are_judged)
+    store.set_files_judged(judged)
+}
+
+/// Why files are judged in an epoch that has these contexts.
+pub(super) fn judged_in(epoch: Epoch, rows: &Rows) -> FilesJudged {
+    let is_by_owner =
+        |rules: &ContextRules| rules.flags & (context_flag::FILES | context_flag::FILES_JUDGED) != 0;
+    let by_owner = if rows.values().any(is_by_owner) { FilesJudged::BY_OWNER } else { 0 };
+    let spectator = if rows.contains_key(&Xid::SPECTATOR) { FilesJudged::SPECTATOR } else { 0 };
+    FilesJudged { epoch, reasons: by_owner | spectator }
 }
 
 /// A bit for each directory.

@@ -8,7 +8,7 @@ use aya::Pod;
 use aya::maps::Map;
 use aya_obj::generated::bpf_map_type;
 use vs_common::context::Tag;
-use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow};
+use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::map_name;
@@ -73,7 +73,7 @@ pub struct LiveStore {
     host_epochs: TypedMap<u32, u32>,
     inodes: TypedMap<RawFd, Tag>,
     files: TypedMap<FileKey, FileRow>,
-    file_epochs: TypedMap<u32, u32>,
+    file_epochs: TypedMap<u32, FilesJudged>,
     file_filters: TypedMap<u32, u64>,
 }
 
@@ -451,15 +451,15 @@ impl Store for LiveStore {
         Ok(())
     }
 
-    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError> {
-        let word = self.file_epochs.get(&(epoch.0 & 1)).map_err(failed(map_name::FILE_EPOCHS, "read"))?;
-        Ok(word == Some(epoch.0))
+    fn files_judged(&self, epoch: Epoch) -> Result<FilesJudged, StoreError> {
+        let judged = self.file_epochs.get(&(epoch.0 & 1)).map_err(failed(map_name::FILE_EPOCHS, "read"))?;
+        Ok(judged.unwrap_or_default())
     }
 
-    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError> {
-        // No epoch in force is 0.
-        let word = if are_judged { epoch.0 } else { 0 };
-        self.file_epochs.put(&(epoch.0 & 1), &word, Put::Any).map_err(failed(map_name::FILE_EPOCHS, "write"))
+    fn set_files_judged(&mut self, judged: FilesJudged) -> Result<(), StoreError> {
+        self.file_epochs
+            .put(&(judged.epoch.0 & 1), &judged, Put::Any)
+            .map_err(failed(map_name::FILE_EPOCHS, "write"))
     }
 
     fn set_filesystem_tag(&mut self, root: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@
 use std::os::fd::BorrowedFd;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileFilter, FileKey, FileRow};
+use vs_common::filesystem::{FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::network::{Address, AddressKey, ListenerKey, NetworkRules};
@@ -262,17 +262,17 @@ pub trait Store {
     /// The kernel refused.
     fn set_file_filter(&mut self, epoch: Epoch, filter: &FileFilter) -> Result<(), StoreError>;
 
-    /// Whether files are judged in an epoch.
+    /// Why files are judged in an epoch.
     ///
     /// # Errors
     /// The kernel refused.
-    fn are_files_judged(&self, epoch: Epoch) -> Result<bool, StoreError>;
+    fn files_judged(&self, epoch: Epoch) -> Result<FilesJudged, StoreError>;
 
-    /// Says whether files are judged in an epoch that is not in force yet, or no longer.
+    /// Says why files are judged in an epoch that is not in force yet.
     ///
     /// # Errors
     /// The kernel refused.
-    fn set_files_judged(&mut self, epoch: Epoch, are_judged: bool) -> Result<(), StoreError>;
+    fn set_files_judged(&mut self, judged: FilesJudged) -> Result<(), StoreError>;
 
     /// Gives the whole file system that a descriptor leads to the root of to a context, for as long as it is there.
     ///
