@@ -14,7 +14,7 @@ use vs_tests::status::Status;
 use vs_tests::world::World;
 
 use crate::protection::links_of_epoch;
-use crate::{capabilities, files, interaction, lifecycle, network, procfs, protection, sigio};
+use crate::{barrier, capabilities, files, interaction, lifecycle, network, procfs, protection, sigio};
 
 /// How often what rests on a hook is tried before its program is taken to be useless.
 const ATTEMPTS: u32 = 4;
@@ -67,6 +67,7 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::InodeFileSetattr
         | Hook::FileRequest
         | Hook::FileRequestCompat => files::run(world, &mut checks, only),
+        Hook::InodePermission | Hook::FileReceive => barrier::run(world, &mut checks, only),
         hook if matches!(hook.info().need, Need::Network | Need::Ping | Need::Receive) => {
             network::run(world, &mut checks, only)
         }

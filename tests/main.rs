@@ -7,6 +7,7 @@
 
 mod agreement;
 mod audit_trail;
+mod barrier;
 mod capabilities;
 mod detach;
 mod entry;
@@ -60,6 +61,7 @@ const TESTS: &[Test] = &[
     Test::new("sigio", sigio::run),
     Test::new("network", network::run),
     Test::new("files", files::run),
+    Test::new("barrier", barrier::run),
     Test::new("protection", protection::run),
     Test::new("capabilities", capabilities::run),
     Test::new("lifecycle", lifecycle::run),

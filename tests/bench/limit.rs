@@ -23,6 +23,8 @@ pub(crate) enum Ratio {
     Established,
     /// A connection, from the first packet to the last.
     Connection,
+    /// A path, each directory of which is looked at.
+    Walk,
 }
 
 impl Ratio {
@@ -31,6 +33,7 @@ impl Ratio {
         match self {
             Self::Established => 0.2,
             Self::Connection => 5.0,
+            Self::Walk => 40.0,
         }
     }
 
@@ -38,6 +41,7 @@ impl Ratio {
         match self {
             Self::Established => "sending and receiving on connected sockets",
             Self::Connection => "a connection",
+            Self::Walk => "a path of eight components, with a barrier,",
         }
     }
 }
@@ -172,6 +176,7 @@ pub(crate) fn check(run: &Run) -> Vec<Check> {
         ),
         at_most(Ratio::Established),
         at_most(Ratio::Connection),
+        at_most(Ratio::Walk),
         worst(
             run,
             "guest: at most what the same takes through a veth pair, in percent of that",

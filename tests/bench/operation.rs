@@ -49,6 +49,7 @@ impl Operation {
     pub(crate) fn find(name: &str) -> Result<&'static Self> {
         OPERATIONS
             .iter()
+            .chain(DEPTHS)
             .chain(network::OPERATIONS)
             .find(|operation| operation.name == name)
             .with_context(|| format!("no operation is called `{name}`"))
@@ -120,6 +121,14 @@ impl Site {
         c_string(&self.folder.join("1/2/file"))
     }
 
+    /// A file seven directories deep.
+    fn deep_file(&self) -> Result<CString> {
+        let folder = self.folder.join("1/2/3/4/5");
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        fs::write(folder.join("file"), b"x").context("making a file to look at")?;
+        c_string(&folder.join("file"))
+    }
+
     fn program(&self) -> PathBuf {
         self.folder.join("exit")
     }
@@ -159,6 +168,19 @@ const PROCESS: u32 = 2;
 pub(crate) const fn row(name: &'static str, batch: u32, prepare: fn(&Site) -> Result<Act>) -> Operation {
     Operation { name, batch, expected: [Ok(()); 2], ratio: None, has_ends: false, prepare }
 }
+
+/// A look at what has a path, by how long the path is.
+pub(crate) static DEPTHS: &[Operation] = &[
+    row("stat, 1 component", COSTLY, |_| {
+        let path = c_string(Path::new("/run"))?;
+        Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
+    }),
+    row("stat, 8 components", COSTLY, |site| {
+        let path = site.deep_file()?;
+        Ok(Box::new(move || rustix::fs::stat(&path).map(drop)))
+    })
+    .promising(Ratio::Walk),
+];
 
 /// Every operation but those on sockets, in the order of the table.
 pub(crate) static OPERATIONS: &[Operation] = &[

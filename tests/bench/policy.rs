@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::network;
-use crate::operation::{OPERATIONS, Operation};
+use crate::operation::{DEPTHS, OPERATIONS, Operation};
 use crate::place::{Family, Place};
 
 /// A policy with one context, by what is special about that.
@@ -21,11 +21,14 @@ pub(crate) enum Policy {
     Strict,
     /// It has directories of its own.
     Files,
+    /// There is a directory that it may not pass.
+    Barrier,
 }
 
 impl Policy {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 5] = [Self::Pidns, Self::Plain, Self::Addresses, Self::Strict, Self::Files];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pidns, Self::Plain, Self::Addresses, Self::Strict, Self::Files, Self::Barrier];
 
     /// What it is called by.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Policy {
             Self::Addresses => "addresses",
             Self::Strict => "strict",
             Self::Files => "files",
+            Self::Barrier => "barrier",
         }
     }
 
@@ -50,6 +54,9 @@ impl Policy {
             Self::Files => {
                 "While a context with `directories` is loaded, in one of which the path lies, four directories deep:"
             }
+            Self::Barrier => {
+                "While policy has a barrier, and a context in the host's mount tree, what has a path:"
+            }
         }
     }
 
@@ -62,7 +69,7 @@ impl Policy {
     pub(crate) fn text(self) -> String {
         let keys = match self {
             Self::Pidns => "proc = \"pidns\"".to_owned(),
-            Self::Plain => "proc = \"plain\"".to_owned(),
+            Self::Plain | Self::Barrier => "proc = \"plain\"".to_owned(),
             // In the host's tree, whose `/run` is everybody's; a context of its own tree has another one there.
             Self::Files => "proc = \"plain\"\ndirectories = [\"/run\"]".to_owned(),
             Self::Addresses | Self::Strict => {
@@ -71,7 +78,9 @@ impl Policy {
                 format!("proc = \"pidns\"\naddresses = [\"{four}\", \"{six}\"]\nreceive = {receive:?}")
             }
         };
-        format!("[context.{}]\nxid = 2\n{keys}\n", self.context())
+        // No path that is measured leads there.
+        let host = if self == Self::Barrier { "[host]\nbarriers = [\"/srv\"]\n" } else { "" };
+        format!("{host}[context.{}]\nxid = 2\n{keys}\n", self.context())
     }
 
     /// Whether there is somebody with addresses.
@@ -93,6 +102,10 @@ impl Policy {
             Self::Files => {
                 OPERATIONS.iter().filter(|operation| operation.name.ends_with("5 components")).collect()
             }
+            Self::Barrier => {
+                let all = OPERATIONS.iter().filter(|operation| operation.name.ends_with("5 components"));
+                DEPTHS.iter().chain(all).collect()
+            }
         }
     }
 }
@@ -103,8 +116,12 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_name_of_its_own() {
-        let mut names: Vec<&str> =
-            OPERATIONS.iter().chain(network::OPERATIONS).map(|operation| operation.name).collect();
+        let mut names: Vec<&str> = OPERATIONS
+            .iter()
+            .chain(DEPTHS)
+            .chain(network::OPERATIONS)
+            .map(|operation| operation.name)
+            .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

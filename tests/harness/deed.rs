@@ -85,13 +85,14 @@ pub fn run(words: &[&str]) -> Option<i32> {
             storm(number(times), || call!(libc::syscall(libc::SYS_kill, number(pid), 0)))
         }
         ["received", how, path] => handover::use_received(how, path),
+        ["received-own", directory, path] => handover::use_own(directory, path),
         ["fork"] => fork_once(),
         ["thread"] => match std::thread::Builder::new().spawn(|| ()).map(std::thread::JoinHandle::join) {
             Ok(_) => 0,
             Err(error) => error.raw_os_error().unwrap_or(255),
         },
         ["set-owner", how, pid, signal] => set_owner(how, number(pid), number(signal)),
-        _ => return crate::file_deed::run(words),
+        _ => return crate::file_deed::run(words).or_else(|| crate::climb_deed::run(words)),
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It goes over an abstract socket, which contexts share with the host.
 
+use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -70,6 +71,20 @@ fn receive() -> io::Result<OwnedFd> {
         }
     }
     Err(io::ErrorKind::NotFound.into())
+}
+
+/// Hands a directory of its own to itself and opens a path below it; 0 or the errno, and 253 if nothing was received.
+pub(crate) fn use_own(directory: &str, path: &str) -> i32 {
+    let handed = File::open(directory).and_then(|directory| {
+        let giver = Giver::new()?;
+        std::thread::scope(|scope| {
+            let handing = scope.spawn(|| giver.give(directory.as_fd()));
+            let found = use_received("read", path);
+            handing.join().map_err(|_| io::ErrorKind::Other)??;
+            Ok(found)
+        })
+    });
+    handed.unwrap_or_else(|error: io::Error| error.raw_os_error().unwrap_or(255))
 }
 
 /// Receives a directory and does something to a path below it; 0 or the errno, and 253 if nothing was received.

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod audit;
+mod climb_deed;
 pub mod compat;
 pub mod daemon;
 pub mod deed;

@@ -88,7 +88,7 @@ pub fn policy(mode: &str) -> String {
 }
 
 /// Contexts with addresses or directories, which nobody lives in for long: name, xid, and what policy says of them.
-pub const NEIGHBOURS: [(&str, u32, &str); 16] = [
+pub const NEIGHBOURS: [(&str, u32, &str); 18] = [
     ("net-a", 201, "addresses = [\"192.0.2.10\", \"192.0.2.11\", \"2001:db8::10\", \"2001:db8::11\"]"),
     ("net-b", 202, "addresses = [\"192.0.2.20\", \"2001:db8::20\"]"),
     ("net-lo", 203, "addresses = []"),
@@ -116,6 +116,8 @@ pub const NEIGHBOURS: [(&str, u32, &str); 16] = [
     ("files-hidepid", 224, "proc = \"hidepid\"\ndirectories = [\"/srv/vs/h\"]"),
     ("files-root", 226, "root = \"/srv/vs/root\""),
     ("files-base", 227, "proc = \"hidepid\"\nroot = \"/srv/vs/base\""),
+    ("barrier-a", 228, "proc = \"plain\"\nroot = \"/srv/vs/jails/a\"\nbarrier = true"),
+    ("barrier-b", 229, "proc = \"hidepid\"\nroot = \"/srv/vs/jails/b\"\nbarrier = true"),
     ("files-shared", 225, "proc = \"plain\"\ndirectories = [\"/srv/vs/w\"]\nshared_write = true"),
 ];
 
@@ -125,7 +127,7 @@ pub const FILES: &str = "/srv/vs";
 const DIRECTORIES: [&str; 7] = ["shared", "a", "a/inner", "b", "h", "w", "secret"];
 
 /// The roots of contexts.
-const ROOTS: [&str; 2] = ["root", "base"];
+const ROOTS: [&str; 4] = ["root", "base", "jails/a", "jails/b"];
 
 /// Makes the directories that contexts have, once.
 ///

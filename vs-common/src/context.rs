@@ -37,6 +37,8 @@ pub mod lifecycle {
     pub const NETWORK_ONLY: u32 = 1 << 4;
     /// Policy gives the context directories: it changes files nowhere else. Set for ever at entry.
     pub const FILES: u32 = 1 << 5;
+    /// Policy gives the context a root: no directory outside of its own is handed to it. Set for ever at entry.
+    pub const ROOT: u32 = 1 << 6;
     /// On an inode: the tag is that of the process a `/proc/PID` inode stands for, not that of a file's owner.
     pub const PROCESS: u32 = 1 << 8;
     /// On a socket: it was bound to ANY, and stands for every address of its context.
@@ -77,6 +79,12 @@ impl Tag {
     #[inline(always)]
     pub const fn has_files(&self) -> bool {
         self.lifecycle & lifecycle::FILES != 0
+    }
+
+    /// Whether its context has a root.
+    #[inline(always)]
+    pub const fn has_root(&self) -> bool {
+        self.lifecycle & lifecycle::ROOT != 0
     }
 
     /// Whether nothing but its addresses is its context's.

@@ -19,6 +19,10 @@ pub enum Need {
     HostTreeNetworkOrFiles,
     /// While a context lives in the host's mount tree, or policy gives some directory to somebody.
     HostTreeOrFiles,
+    /// While policy gives some directory to somebody.
+    Files,
+    /// While policy has a barrier.
+    Barriers,
 }
 
 /// What kind of program it is: how the loader attaches it.
@@ -236,6 +240,10 @@ hooks! {
     FileRequest "file_request" HostTreeOrFiles Between "files of other contexts and the host's" [ProgramKind::LsmOf("file_ioctl")];
     /// The same of 32-bit programs.
     FileRequestCompat "file_request_compat" HostTreeOrFiles Between "files of other contexts and the host's" [ProgramKind::LsmOf("file_ioctl_compat")];
+    /// `inode_permission`: every directory that a path goes through.
+    InodePermission "inode_permission" Barriers Protection "what is above a barrier";
+    /// `receive_fd`: a descriptor over a socket, by `pidfd_getfd` or a seccomp listener.
+    FileReceive "file_receive" Files Between "directories of other contexts and the host's, handed over";
 }
 
 impl Hook {

@@ -36,6 +36,11 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("FILE_F_INODE", "file", "f_inode"),
     field("FILE_F_MODE", "file", "f_mode"),
     field("FILE_F_DENTRY", "file", "f_path.dentry"),
+    field("FILE_F_MNT", "file", "f_path.mnt"),
+    field("MOUNT_MNT", "mount", "mnt"),
+    field("MOUNT_MNT_NS", "mount", "mnt_ns"),
+    field("TASK_NSPROXY", "task_struct", "nsproxy"),
+    field("NSPROXY_MNT_NS", "nsproxy", "mnt_ns"),
     field("FILE_F_OWNER", "file", "f_owner"),
     // Since 6.12 a file points to its owner, which points back; before, the owner is part of the file.
     KernelField {

@@ -112,7 +112,8 @@ impl ContextRules {
         let network = if self.flags & context_flag::NETWORK != 0 { lifecycle::NETWORK } else { 0 };
         let only = if is_only { lifecycle::NETWORK_ONLY } else { 0 };
         let files = if self.flags & context_flag::FILES != 0 { lifecycle::FILES } else { 0 };
-        host_tree | proc_lock | network | only | files
+        let root = if self.flags & context_flag::ROOT != 0 { lifecycle::ROOT } else { 0 };
+        host_tree | proc_lock | network | only | files | root
     }
 }
 
@@ -138,8 +139,10 @@ pub mod context_flag {
     pub const FILES: u32 = 1 << 8;
     /// In the row of any context: some directory is given to somebody, so every guest's acts on files are judged.
     pub const FILES_JUDGED: u32 = 1 << 9;
-    /// `root`: its mount tree begins at a directory of its own.
+    /// `root`: what it sees begins at a directory of its own.
     pub const ROOT: u32 = 1 << 10;
+    /// In the row of any context: some directory is a barrier, so every directory that a guest goes through is looked at.
+    pub const BARRIERS: u32 = 1 << 11;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

@@ -133,11 +133,13 @@ pub enum Reason {
     HostFile = 27,
     /// The file lies too deep to tell whose it is.
     UnknownFile = 28,
+    /// The directory is a barrier.
+    Barrier = 29,
 }
 
 impl Reason {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::HostTarget,
         Self::ForeignTarget,
         Self::StaleTarget,
@@ -166,6 +168,7 @@ impl Reason {
         Self::ForeignFile,
         Self::HostFile,
         Self::UnknownFile,
+        Self::Barrier,
     ];
 
     /// The word for it in audit records: lower case, stable once released.
@@ -199,6 +202,7 @@ impl Reason {
             Self::ForeignFile => "foreign-file",
             Self::HostFile => "host-file",
             Self::UnknownFile => "unknown-file",
+            Self::Barrier => "barrier",
         }
     }
 
@@ -264,6 +268,7 @@ impl Reason {
             Self::UnknownFile => {
                 "the file lies too deep to tell whose it is, and unknown is denied to a guest"
             }
+            Self::Barrier => "the directory is a barrier, which no guest passes",
             Self::Netlink => "a context may ask for links, addresses and routes, and change nothing",
         }
     }

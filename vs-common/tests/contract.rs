@@ -71,6 +71,7 @@ fn reasons_keep_their_numbers_and_names() {
         (26, "foreign-file"),
         (27, "host-file"),
         (28, "unknown-file"),
+        (29, "barrier"),
     ];
     assert_eq!(named[..expected.len()], expected, "append, never change");
     let sentences: BTreeSet<_> = known.iter().map(|reason| reason.sentence()).collect();

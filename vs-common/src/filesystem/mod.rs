@@ -4,12 +4,16 @@
 //! with a mount namespace of its own has none of these files in it, and a `/dev/pts` that is its own. `/proc/PID` is judged for all where
 //! policy asks for the second lock. A process whose tag could not be read is judged like one in the host's tree.
 
+mod barrier;
 mod owner;
 
 use crate::context::{Identity, Tag};
 use crate::id::ContextKind;
 use crate::verdict::{Errno, Reason, Verdict};
 
+pub use barrier::{
+    BARRIER_ONLY, IS_BARRIER, ReceivedFrom, decide_barrier, decide_received_directory, has_owner, is_barrier,
+};
 pub use owner::{
     CHANGING_REQUESTS, FILTER_WORDS, FileFilter, FileKey, FileNumbers, FileOwner, FileRow, FilesJudged,
     IS_ROOT, MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file, filter_bit, is_changing_request,
@@ -90,6 +94,8 @@ pub const fn classify(superblock_magic: u64) -> FilesystemClass {
 pub mod file_type {
     /// The bits that hold the type.
     pub const MASK: u32 = 0o170_000;
+    /// A directory.
+    pub const DIRECTORY: u32 = 0o040_000;
     /// A character device.
     pub const CHARACTER: u32 = 0o020_000;
     /// A block device.

@@ -4,8 +4,8 @@ use core::ptr;
 
 use vs_common::context::{Access, Identity, Tag};
 use vs_common::filesystem::{
-    FILTER_WORDS, FileKey, FileOwner, FilesJudged, FilesystemClass, MAX_DEPTH, TOO_DEEP, classify,
-    decide_file, filter_bit, magic,
+    FILTER_WORDS, FileKey, FileOwner, FilesJudged, FilesystemClass, IS_ROOT, MAX_DEPTH, ReceivedFrom,
+    TOO_DEEP, classify, decide_file, decide_received_directory, filter_bit, has_owner, magic,
 };
 use vs_common::hook::Hook;
 use vs_common::id::{ContextKind, Epoch};
@@ -31,11 +31,22 @@ impl Act {
     const CHANGE: u32 = 1 << 16;
     /// What the name leads to is judged beside the directory that the name is in.
     const NAMED: u32 = 1 << 17;
+    /// A directory is handed over: see [`decide_received_directory`].
+    const RECEIVED: u32 = 1 << 18;
+    /// It was opened in the mount namespace of who gets it.
+    const IN_OWN_TREE: u32 = 1 << 19;
 
     /// Looks.
     #[inline(always)]
     pub(super) const fn read(hook: Hook) -> Self {
         Self(hook as u32)
+    }
+
+    /// Gets a directory that somebody else has open.
+    #[inline(always)]
+    pub(super) const fn receive(hook: Hook, is_in_own_tree: bool) -> Self {
+        let own = if is_in_own_tree { Self::IN_OWN_TREE } else { 0 };
+        Self(hook as u32 | Self::RECEIVED | own)
     }
 
     /// Changes contents or attributes.
@@ -66,12 +77,37 @@ fn reasons_to_judge() -> u32 {
     FILE_EPOCHS.get(epoch.0 & 1).map_or(0, |judged| judged.in_epoch(epoch))
 }
 
+/// The row of a directory itself that says whose it is.
+#[inline(always)]
+fn owner_row(key: &FileKey) -> *const Tag {
+    let found = row(key);
+    // SAFETY: A map's value, which lives until the program returns.
+    if !found.is_null() && has_owner(unsafe { &*found }) { found } else { ptr::null() }
+}
+
+/// The row of an inode itself.
+#[inline(always)]
+pub(super) fn row_of(inode: Inode, epoch: Epoch) -> *const Tag {
+    let (number, generation) = inode.numbers();
+    if !may_have_row(epoch, number, generation) {
+        return ptr::null();
+    }
+    let device = inode.superblock_device();
+    row(&FileKey { epoch, device, inode: number, generation, reserved: 0 })
+}
+
+/// Whether a directory may have a row, as the filter says.
+#[inline(always)]
+fn may_have_row(epoch: Epoch, inode: u64, generation: u32) -> bool {
+    let (word, bit) = filter_bit(inode, generation);
+    let index = (epoch.0 & 1) * FILTER_WORDS as u32 + word;
+    FILE_FILTERS.get(index).is_none_or(|word| *word & bit != 0)
+}
+
 /// The row of a directory itself.
 #[inline(always)]
 fn row(key: &FileKey) -> *const Tag {
-    let (word, bit) = filter_bit(key.inode, key.generation);
-    let index = (key.epoch.0 & 1) * FILTER_WORDS as u32 + word;
-    if FILE_FILTERS.get(index).is_some_and(|word| *word & bit == 0) {
+    if !may_have_row(key.epoch, key.inode, key.generation) {
         return ptr::null();
     }
     match FILES.get_ptr(key) {
@@ -91,7 +127,7 @@ fn nearest_row(place: Dentry, device: u32, epoch: u32) -> *const Tag {
     let mut depth = 0;
     while depth < MAX_DEPTH {
         (key.inode, key.generation) = place.numbers();
-        let found = row(&key);
+        let found = owner_row(&key);
         if !found.is_null() {
             return found;
         }
@@ -113,7 +149,7 @@ fn row_of_named(dentry: u64, device: u32, epoch: u32) -> *const Tag {
         return ptr::null();
     }
     let (inode, generation) = (inode.number(), inode.generation());
-    row(&FileKey { epoch: Epoch(epoch), device, inode, generation, reserved: 0 })
+    owner_row(&FileKey { epoch: Epoch(epoch), device, inode, generation, reserved: 0 })
 }
 
 /// Whether a file system is a context's as a whole: one in memory that entry made for it.
@@ -149,7 +185,8 @@ pub(super) fn judge_if_needed(
             return ALLOW;
         }
     }
-    if has_owners(inode, inode.superblock_magic()) {
+    // Of whatever file system a directory is, `..` leads out of it.
+    if act.0 & Act::RECEIVED != 0 || has_owners(inode, inode.superblock_magic()) {
         judge(current, place(), inode, act, named())
     } else {
         ALLOW
@@ -195,7 +232,15 @@ fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i3
         FileOwner::of(unsafe { &*found })
     };
     // As one number, read back: of an errno that an allow does not have LLVM leaves the register unset, and the verifier refuses.
-    let denied: u32 = match decide_file(actor, owner, access) {
+    let verdict = if act.0 & Act::RECEIVED != 0 {
+        // SAFETY: As above.
+        let is_below_root = !found.is_null() && unsafe { (*found).lifecycle & IS_ROOT != 0 };
+        let is_in_own_tree = act.0 & Act::IN_OWN_TREE != 0;
+        decide_received_directory(actor, owner, ReceivedFrom { is_in_own_tree, is_below_root })
+    } else {
+        decide_file(actor, owner, access)
+    };
+    let denied: u32 = match verdict {
         Verdict::Allow => 0,
         Verdict::Deny(errno, reason) => {
             errno as u32 | (reason as u32) << 8 | u32::from(reason.is_between_contexts()) << 16
@@ -203,7 +248,12 @@ fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i3
     };
     // SAFETY: A reference to a live local.
     let denied = unsafe { ptr::read_volatile(&raw const denied) };
-    if denied == 0 || (found.is_null() && is_own_filesystem(inode, tag.xid.0, tag.generation.0) != 0) {
+    if denied == 0 {
+        return ALLOW;
+    }
+    // By a directory of it that was opened elsewhere he would be outside all the same.
+    let may_be_own = found.is_null() && act.0 & Act::RECEIVED == 0;
+    if may_be_own && is_own_filesystem(inode, tag.xid.0, tag.generation.0) != 0 {
         return ALLOW;
     }
     let mut denial = Denial::NONE;

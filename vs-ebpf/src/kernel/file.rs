@@ -8,6 +8,7 @@ use vs_common::filesystem::{ShortName, magic};
 use vs_common::kernel_layout::ABSENT;
 
 use super::inode::{Inode, InodeAddress};
+use super::task::Task;
 use super::{layout, read};
 
 /// `FMODE_WRITE` of `include/linux/fs.h`.
@@ -49,6 +50,18 @@ impl File {
     pub(crate) fn place(self) -> Dentry {
         // SAFETY: As above; the result is typed. From 6.18 on it is one that helpers do not take, and loads do.
         Dentry(unsafe { *self.0.add(layout::FILE_F_DENTRY.load() as usize).cast() })
+    }
+
+    /// Whether it was opened in the mount namespace that the running task is in; 0 or 1. What is in no namespace any more is in nobody's.
+    #[inline(never)]
+    pub(crate) fn is_in_tree_of(self, task: Task) -> u32 {
+        let mount: u64 = read(self.address() + layout::FILE_F_MNT.load());
+        // The generic part is within the mount that it is of (`fs/mount.h:real_mount`).
+        let mount = mount.wrapping_sub(layout::MOUNT_MNT.load());
+        let namespace: u64 = read(mount + layout::MOUNT_MNT_NS.load());
+        let proxy: u64 = read(task.address() + layout::TASK_NSPROXY.load());
+        let own: u64 = read(proxy + layout::NSPROXY_MNT_NS.load());
+        u32::from(namespace != 0 && namespace == own)
     }
 
     /// The address of its dentry.

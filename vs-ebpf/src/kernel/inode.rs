@@ -53,6 +53,19 @@ impl Inode {
         }
     }
 
+    /// `i_ino` and `i_generation`.
+    #[inline(always)]
+    pub(crate) fn numbers(self) -> (u64, u32) {
+        // SAFETY: As above; scalars.
+        unsafe {
+            let inode = self.0.cast::<u8>();
+            (
+                *inode.add(layout::INODE_I_INO.load() as usize).cast(),
+                *inode.add(layout::INODE_I_GENERATION.load() as usize).cast(),
+            )
+        }
+    }
+
     /// `s_dev` of its file system.
     #[inline(always)]
     pub(crate) fn superblock_device(self) -> u32 {

@@ -33,7 +33,7 @@ impl Task {
 
     /// Its address, for reads by address.
     #[inline(always)]
-    fn address(self) -> u64 {
+    pub(super) fn address(self) -> u64 {
         self.0 as u64
     }
 

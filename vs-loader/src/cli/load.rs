@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueHint};
 use serde::Serialize;
-use vs_common::context::Tag;
 use vs_common::hook::Hook;
 use vs_common::id::{Epoch, Xid};
 use vs_common::policy_entry::{EpochInfo, Mode};
@@ -195,10 +194,7 @@ fn files(policy: &Policy, rows: &Rows, epoch: Epoch, session: &mut Session<'_>) 
         return Ok(kept);
     }
     let numbers = session.programs.file_numbers()?;
-    let label_of = |tag: &Tag| {
-        rows.get(&tag.xid).map_or_else(ContextLabel::host, |rules| ContextLabel::of(tag.xid, rules))
-    };
-    let files = opened.rows(kept, &numbers, label_of)?;
+    let files = opened.rows(kept, &numbers, rows::label_of(rows))?;
     let is_elsewhere = |xid: &Xid| {
         let root = |files| root_of(files, *xid).map(|(key, _)| key);
         root(&before).is_some_and(|old| root(&files).is_some_and(|new| new != old))

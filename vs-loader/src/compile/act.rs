@@ -5,7 +5,10 @@
 
 use vs_common::capability::decide_capability;
 use vs_common::context::{Access, Identity, decide_fork, decide_host_only, decide_interaction};
-use vs_common::filesystem::{FileOwner, decide_file, decide_look, decide_modify, decide_open};
+use vs_common::filesystem::{
+    FileOwner, ReceivedFrom, decide_barrier, decide_file, decide_look, decide_modify, decide_open,
+    decide_received_directory,
+};
 use vs_common::hook::Hook;
 use vs_common::network::{decide_socket, decide_socket_option, is_netlink_question, network_flag};
 use vs_common::verdict::{Errno, Reason, Verdict};
@@ -48,6 +51,8 @@ enum Decision {
     Open { is_write: bool },
     Look,
     Modify,
+    Pass,
+    Receive,
     Request,
     CreateSocket,
     Bind,
@@ -84,6 +89,10 @@ pub struct Target<'t> {
     pub file: Option<&'t FileKind>,
     /// Whose the file is, if it lies in some directory.
     pub owner: FileOwner,
+    /// Whether it is a directory that is a barrier.
+    pub is_barrier: bool,
+    /// Where it comes from, if it is handed over.
+    pub from: ReceivedFrom,
     /// The capability's number.
     pub capability: u32,
     /// The kind of socket.
@@ -118,6 +127,9 @@ impl Act {
                 let verdict = decide_modify(actor, FileKind::facts(target, true).superblock_magic);
                 or_by_owner(verdict, actor, target, Access::Change)
             }
+            Decision::Pass if target.is_barrier => decide_barrier(actor),
+            Decision::Pass => Verdict::Allow,
+            Decision::Receive => decide_received_directory(actor, target.owner, target.from),
             Decision::Request => or_by_owner(Verdict::Allow, actor, target, Access::Change),
             Decision::CreateSocket => match (actor, network, target.socket) {
                 // The program lets these go before it decides.

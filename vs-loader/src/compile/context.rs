@@ -64,7 +64,7 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 11] = [
+const FLAGS: [(u32, &str); 12] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
@@ -76,6 +76,7 @@ const FLAGS: [(u32, &str); 11] = [
     (context_flag::FILES, "files"),
     (context_flag::FILES_JUDGED, "files-judged"),
     (context_flag::ROOT, "root"),
+    (context_flag::BARRIERS, "barriers"),
 ];
 
 /// The words for a row's flags.

@@ -99,6 +99,9 @@ pub struct MapEntries {
     next_generation: Generation,
 }
 
+/// Flags that policy puts on every row.
+const OF_ALL: u32 = context_flag::PROC_LOCK | context_flag::FILES_JUDGED | context_flag::BARRIERS;
+
 /// Compiles a policy to the rows of the next epoch.
 ///
 /// - A context that is in force with the same number and the same name keeps its generation: its processes go on. Every other one gets
@@ -113,15 +116,14 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
     let highest = known.rows.values().map(|rules| rules.generation).max().unwrap_or_default();
     let lock = if policy.proc_lock().value() { context_flag::PROC_LOCK } else { 0 };
     let lock = if policy.judges_files() { lock | context_flag::FILES_JUDGED } else { lock };
+    let lock = if policy.barriers().next().is_some() { lock | context_flag::BARRIERS } else { lock };
     let mut generations = Generations { known: known.rows, next: known.next_generation.max(after(highest)?) };
     let mut rows: Rows = known
         .rows
         .iter()
         .filter(|(_, rules)| rules.flags & context_flag::DYNAMIC != 0)
         .map(|(xid, rules)| {
-            let flags = rules.flags
-                & !(context_flag::ORPHAN | context_flag::PROC_LOCK | context_flag::FILES_JUDGED)
-                | lock;
+            let flags = rules.flags & !(context_flag::ORPHAN | OF_ALL) | lock;
             (*xid, ContextRules { flags, ..*rules })
         })
         .collect();

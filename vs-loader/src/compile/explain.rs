@@ -2,7 +2,7 @@
 //! load would write.
 
 use vs_common::context::{Identity, Tag, lifecycle};
-use vs_common::filesystem::FileOwner;
+use vs_common::filesystem::{FileOwner, ReceivedFrom};
 use vs_common::hook::{Hook, Need};
 use vs_common::id::Generation;
 use vs_common::policy_entry::{Mode, ProcMode};
@@ -145,7 +145,13 @@ pub fn explain(
     };
     let capability = question.capability.unwrap_or_default();
     let networks = entries.networks();
-    let facts = Target { process, file, owner, capability, socket, address, network, networks };
+    let barrier = question.path.as_deref().and_then(|path| files::barrier(policy, path));
+    let is_barrier = barrier.is_some();
+    // It is the way in that is asked about: from outside of any tree of one's own.
+    let is_below_root = directory.is_some_and(files::is_root);
+    let from = ReceivedFrom { is_in_own_tree: false, is_below_root };
+    let facts =
+        Target { process, file, owner, is_barrier, from, capability, socket, address, network, networks };
     let asking_of_network = act.hook.info().need == Need::Network;
     let asking = beyond_addresses(identity(entries, &actor, Standing::Member), asking_of_network);
     let verdict = act.decide(asking, &facts);
@@ -186,6 +192,7 @@ pub fn explain(
     };
     explanation.rules = explanation.rule_lines(policy, entries);
     explanation.rules.extend(directory.map(files::rule_line));
+    explanation.rules.extend(barrier.filter(|_| hook == Hook::InodePermission).map(files::barrier_line));
     Ok(explanation)
 }
 

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, FileRow, IS_ROOT, PATH_SIZE};
+use vs_common::filesystem::{
+    BARRIER_ONLY, FileKey, FileRow, IS_BARRIER, IS_ROOT, PATH_SIZE, has_owner, is_barrier,
+};
 use vs_common::id::{Generation, Xid};
 use vs_common::policy_entry::context_flag;
 
@@ -22,7 +24,7 @@ const OF_NO_POLICY: u32 = context_flag::DYNAMIC | context_flag::ORPHAN;
 pub struct FileClaim<'p> {
     /// Its path, and where policy says so.
     pub directory: &'p Directory,
-    /// Whose it is; of xid 0: the host's alone.
+    /// Whose it is; of xid 0: the host's alone. [`BARRIER_ONLY`]: it is a barrier, whosever it is.
     pub owner: Tag,
 }
 
@@ -42,7 +44,18 @@ pub fn file_claims<'p>(policy: &'p Policy, rows: &Rows) -> Vec<FileClaim<'p>> {
         let directories = context.files().map(FilesPolicy::directories).unwrap_or_default();
         root.into_iter().chain(directories.iter().map(move |directory| FileClaim { directory, owner }))
     });
-    host.chain(contexts).collect()
+    let barriers = policy.barriers().map(|directory| FileClaim { directory, owner: BARRIER_ONLY });
+    host.chain(contexts).chain(barriers).collect()
+}
+
+/// The owner of a directory by two claims; `None`: they contradict each other. That it is a barrier is nobody's claim to it.
+pub fn joint_owner(one: Tag, other: Tag) -> Option<Tag> {
+    let barrier = (one.lifecycle | other.lifecycle) & IS_BARRIER;
+    match (has_owner(&one), has_owner(&other)) {
+        (true, true) => None,
+        (false, _) => Some(Tag { lifecycle: other.lifecycle | barrier, ..other }),
+        (true, false) => Some(Tag { lifecycle: one.lifecycle | barrier, ..one }),
+    }
 }
 
 /// The directories in force of contexts that go on under rules that are none of the policy's.
@@ -51,7 +64,19 @@ pub fn kept_files(files: &Files, rows: &Rows) -> Files {
         is_in_force(rows, &row.owner)
             && rows.get(&row.owner.xid).is_some_and(|rules| rules.flags & OF_NO_POLICY != 0)
     };
-    files.iter().filter(|(_, row)| is_kept(row)).map(|(key, row)| (*key, *row)).collect()
+    // Which of the barriers are theirs nobody wrote down.
+    let with_barriers = context_flag::ORPHAN | context_flag::ROOT | context_flag::BARRIERS;
+    let are_barriers_kept = rows.values().any(|rules| rules.flags & with_barriers == with_barriers);
+    let kept = |row: &FileRow| {
+        if is_kept(row) {
+            Some(*row)
+        } else if are_barriers_kept && is_barrier(&row.owner) {
+            Some(FileRow { owner: BARRIER_ONLY, ..*row })
+        } else {
+            None
+        }
+    };
+    files.iter().filter_map(|(key, row)| Some((*key, kept(row)?))).collect()
 }
 
 /// The root of a context, if it has one.
@@ -78,6 +103,14 @@ pub fn file_row(path: &str, owner: Tag) -> FileRow {
 pub fn path_of(row: &FileRow) -> Cow<'_, str> {
     let end = row.path.iter().position(|byte| *byte == 0).unwrap_or(row.path.len());
     String::from_utf8_lossy(&row.path[..end])
+}
+
+/// The paths of all barriers, sorted.
+pub fn barriers_of(files: &Files) -> Vec<String> {
+    let mut paths: Vec<_> =
+        files.values().filter(|row| is_barrier(&row.owner)).map(|row| path_of(row).into_owned()).collect();
+    paths.sort_unstable();
+    paths
 }
 
 /// The paths of a context's directories, sorted; of xid 0 those that are the host's alone.

@@ -27,6 +27,8 @@ fn is_in_need(need: Need, xid: Xid, rules: &ContextRules) -> bool {
         Need::Network => has_network,
         Need::Ping => rules.flags & (context_flag::PING | context_flag::RAW) != 0 || is_unheard_of,
         Need::Receive => rules.flags & context_flag::RECEIVE != 0 || is_unheard_of,
+        Need::Files => has_files,
+        Need::Barriers => rules.flags & context_flag::BARRIERS != 0 || is_unheard_of,
         Need::HostTreeOrFiles => is_in_host_tree || has_files,
         Need::HostTreeNetworkOrFiles => is_in_host_tree || has_network || has_files,
     }

@@ -12,7 +12,7 @@ use vs_common::id::Epoch;
 use vs_common::limits::MAX_FILES;
 
 use crate::compile::ContextLabel;
-use crate::compile::files::{FileClaim, Files, file_row, path_of};
+use crate::compile::files::{FileClaim, Files, file_row, joint_owner, path_of};
 use crate::policy::Place;
 
 /// Superblock magics of file systems whose numbers tell a directory from all others, today and after the next mount.
@@ -130,6 +130,44 @@ impl Opened<'_> {
         self.0.is_empty()
     }
 
+    /// What [`Self::rows`] would refuse, as far as it can be told without the kernel's own numbers: before anything is done for it.
+    ///
+    /// # Errors
+    /// Two are the same, or one is where directories cannot be told apart.
+    pub fn foresee(
+        &self,
+        label_of: impl Fn(&vs_common::context::Tag) -> ContextLabel,
+    ) -> Result<(), HostFilesError> {
+        let mut flaws = Vec::new();
+        let mut known: BTreeMap<(u64, u64), FileClaim<'_>> = BTreeMap::new();
+        for (claim, directory) in &self.0 {
+            let unreadable = |error: rustix::io::Errno| {
+                HostFilesError::Flaws(vec![flaw(claim, Cause::Unreadable(error.into()))])
+            };
+            let system = rustix::fs::fstatfs(directory).map_err(unreadable)?;
+            // Magics have 32 bits, and a sign where `long` has no more.
+            let magic = system.f_type.cast_unsigned() & 0xffff_ffff;
+            if NUMBERED.iter().all(|(known, _)| *known != magic) {
+                flaws.push(flaw(claim, Cause::NotNumbered(magic)));
+                continue;
+            }
+            let facts = rustix::fs::fstat(directory).map_err(unreadable)?;
+            match known.entry((facts.st_dev, facts.st_ino)) {
+                Entry::Vacant(vacant) => _ = vacant.insert(*claim),
+                Entry::Occupied(mut other) => {
+                    if let Some(owner) = joint_owner(other.get().owner, claim.owner) {
+                        other.get_mut().owner = owner;
+                    } else {
+                        let owner = label_of(&other.get().owner).to_string();
+                        let path = other.get().directory.path().to_owned();
+                        flaws.push(flaw(claim, Cause::Twice { path, owner }));
+                    }
+                }
+            }
+        }
+        if flaws.is_empty() { Ok(()) } else { Err(HostFilesError::Flaws(flaws)) }
+    }
+
     /// The rows that they come to, beside those of contexts that go on. `numbers`: of every descriptor of this process.
     ///
     /// # Errors
@@ -160,7 +198,11 @@ impl Opened<'_> {
             };
             match files.entry(key) {
                 Entry::Vacant(vacant) => _ = vacant.insert(file_row(path, claim.owner)),
-                Entry::Occupied(other) => {
+                Entry::Occupied(mut other) => {
+                    if let Some(owner) = joint_owner(other.get().owner, claim.owner) {
+                        other.get_mut().owner = owner;
+                        continue;
+                    }
                     let owner = label_of(&other.get().owner).to_string();
                     let path = path_of(other.get()).into_owned();
                     flaws.push(flaw(claim, Cause::Twice { path, owner }));

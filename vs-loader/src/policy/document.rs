@@ -67,6 +67,8 @@ pub struct HostTable {
     pub any_ports: Field<Vec<Field<String>>>,
     /// `directories`.
     pub directories: Field<Vec<Field<String>>>,
+    /// `barriers`.
+    pub barriers: Field<Vec<Field<String>>>,
 }
 
 /// `[spectator]`: xid 1 is usable.
@@ -103,6 +105,8 @@ pub struct ContextTable {
     pub record_burst: Field<Number>,
     /// `root`.
     pub root: Field<String>,
+    /// `barrier`.
+    pub barrier: Field<bool>,
     /// `directories`. Of a list each text is read for itself, so that one faulty one hides no other.
     pub directories: Field<Vec<Field<String>>>,
     /// `shared_write`.
@@ -164,7 +168,7 @@ impl TableName {
     pub const fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::Top => &["host", "spectator", "context"],
-            Self::Host => &["proc_lock", "addresses", "primary", "any_ports", "directories"],
+            Self::Host => &["proc_lock", "addresses", "primary", "any_ports", "directories", "barriers"],
             Self::Spectator => &["description", "records_per_second", "record_burst"],
             Self::Context(_) => &[
                 "xid",
@@ -175,6 +179,7 @@ impl TableName {
                 "records_per_second",
                 "record_burst",
                 "root",
+                "barrier",
                 "directories",
                 "shared_write",
                 "addresses",

@@ -30,6 +30,7 @@ impl Directory {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FilesPolicy {
     pub(super) root: Option<Directory>,
+    pub(super) barrier: Option<Directory>,
     pub(super) directories: Vec<Directory>,
     pub(super) shared_write: Rule<bool>,
 }
@@ -38,9 +39,14 @@ impl FilesPolicy {
     /// Entries of `directories`.
     pub const MAX_DIRECTORIES: usize = 256;
 
-    /// Where its mount tree begins, which is its own as well; `None`: where the host's does.
+    /// Where what it sees begins, which is its own as well; `None`: where the host's does.
     pub const fn root(&self) -> Option<&Directory> {
         self.root.as_ref()
+    }
+
+    /// The directory above its root, if that is a barrier.
+    pub const fn barrier(&self) -> Option<&Directory> {
+        self.barrier.as_ref()
     }
 
     /// Its directories, in the order written; none: it changes no file but those in memory that are its own.
@@ -81,9 +87,40 @@ pub enum FilesProblem {
         /// The key.
         key: &'static str,
     },
-    /// A context that lives in the host's mount tree.
-    #[error("root is for contexts with a mount tree of their own; leave proc = \"plain\" out, or the root")]
+    /// A context that lives in the host's mount tree, without what would keep it there.
+    #[error(
+        "in the host's mount tree a root is held by its barrier only; add barrier = true, or leave proc = \"plain\" out"
+    )]
     RootOfPlain,
+    /// A barrier that is above nothing.
+    #[error(
+        "barrier is for contexts with a root, above which it stands; add root = \"/srv/contexts/NAME\", or remove it"
+    )]
+    BarrierWithoutRoot,
+    /// A barrier at the top of everything.
+    #[error(
+        "the barrier above {} would be /, which everybody passes; put the root one level deeper, such as /srv/contexts/NAME",
+        Quoted(.root)
+    )]
+    BarrierAtTop {
+        /// The root.
+        root: String,
+    },
+    /// A barrier that a context has to pass.
+    #[error(
+        "the barrier {} is in the way to {}, which {other} needs, see {place}; give roots a directory of their own to be in",
+        Quoted(.barrier), Quoted(.needed)
+    )]
+    BarrierInTheWay {
+        /// The barrier.
+        barrier: String,
+        /// What cannot be reached.
+        needed: String,
+        /// By whom.
+        other: TableName,
+        /// Where policy gives it.
+        place: Place,
+    },
     /// A context that is the host's in all but its addresses.
     #[error(
         "root and directories are not for confine = \"network\", beyond whose addresses all is the host's; remove one of them"

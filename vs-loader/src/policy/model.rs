@@ -262,6 +262,7 @@ pub struct Policy {
     pub(super) proc_lock: Rule<bool>,
     pub(super) host_network: Option<HostNetworkPolicy>,
     pub(super) host_directories: Vec<Directory>,
+    pub(super) host_barriers: Vec<Directory>,
     pub(super) digest: Digest,
 }
 
@@ -299,6 +300,12 @@ impl Policy {
     /// Directories that are the host's alone.
     pub fn host_directories(&self) -> &[Directory] {
         &self.host_directories
+    }
+
+    /// Directories that no guest passes: those above roots, and what the host has beside.
+    pub fn barriers(&self) -> impl Iterator<Item = &Directory> {
+        let roots = self.contexts().filter_map(|context| context.files.as_ref()?.barrier());
+        self.host_barriers.iter().chain(roots)
     }
 
     /// Whether it gives any directory to anybody, or keeps a context to its own.

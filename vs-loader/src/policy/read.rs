@@ -102,6 +102,7 @@ impl Reader<'_> {
             primary: self.texts(&table, keys, ("primary", "each of primary"), expected::TEXT_OR_LIST),
             any_ports: self.texts(&table, keys, ("any_ports", "each of any_ports"), expected::LIST),
             directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
+            barriers: self.texts(&table, keys, ("barriers", "each of barriers"), expected::LIST),
         }
     }
 
@@ -129,6 +130,7 @@ impl Reader<'_> {
             records_per_second: self.number(&table, keys, "records_per_second"),
             record_burst: self.number(&table, keys, "record_burst"),
             root: self.text(&table, keys, "root"),
+            barrier: self.boolean(&table, keys, "barrier"),
             directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
             shared_write: self.boolean(&table, keys, "shared_write"),
             network: self.network(&table, keys),

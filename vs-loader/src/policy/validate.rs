@@ -17,6 +17,7 @@ use super::network_error::NetworkProblem;
 use super::place::{Located, Place};
 use super::prefix::Claims;
 
+mod barrier;
 mod files;
 mod network;
 mod ports;
@@ -80,6 +81,7 @@ pub(super) fn validate(
         validator.report(place, Problem::NoContext);
     }
     validator.alone();
+    validator.barriers();
     let Validator { errors, contexts, spectator, host, .. } = validator;
     let host = host.unwrap_or_default();
     match PolicyErrors::collect(errors) {
@@ -90,6 +92,7 @@ pub(super) fn validate(
             proc_lock: host.proc_lock.unwrap_or(Rule { value: false, place: None }),
             host_network: host.network,
             host_directories: host.directories,
+            host_barriers: host.barriers,
             digest,
         }),
     }
@@ -102,6 +105,7 @@ struct Host {
     proc_lock: Option<Rule<bool>>,
     network: Option<HostNetworkPolicy>,
     directories: Vec<Directory>,
+    barriers: Vec<Directory>,
 }
 
 /// What has been validated so far.
@@ -148,7 +152,9 @@ impl Validator {
         };
         let network = self.host_network(host.addresses, host.primary, host.any_ports);
         let directories = self.directories(&TableName::Host, host.directories).unwrap_or_default();
-        self.host = Some(Host { place: Some(host.place), proc_lock: Some(proc_lock), network, directories });
+        let barriers = self.host_barriers(host.barriers);
+        let proc_lock = Some(proc_lock);
+        self.host = Some(Host { place: Some(host.place), proc_lock, network, directories, barriers });
     }
 
     fn spectator(&mut self, spectator: SpectatorTable) {
@@ -199,6 +205,7 @@ impl Validator {
         let network = self.network(&table, &name, context.network, (is_whole, is_network_only));
         let keys = FileKeys {
             root: context.root,
+            barrier: context.barrier,
             directories: context.directories,
             shared_write: context.shared_write,
         };

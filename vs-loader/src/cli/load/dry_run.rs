@@ -70,7 +70,7 @@ pub(super) fn run(
             .collect(),
     };
     output.answer(&answer, print)?;
-    host_files::open(file_claims(policy, &new))?;
+    host_files::open(file_claims(policy, &new))?.foresee(rows::label_of(&new))?;
     match (conflicts.is_empty(), flaws.is_empty()) {
         (true, true) => Ok(exit_code::SUCCESS),
         (false, true) => Err(rows::refused(&conflicts)),

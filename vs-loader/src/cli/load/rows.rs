@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use vs_common::context::Tag;
 use vs_common::id::{ContextKind, Generation, Xid};
 use vs_common::policy_entry::Mode;
 
@@ -12,7 +13,8 @@ use crate::cli::processes::{live_processes, stop_contexts};
 use crate::cli::{Failure, exit_code};
 use crate::compile::files::file_claims;
 use crate::compile::{
-    Conflict, EpochRows, Known, MapEntries, Networks, Rows, compile, keep_orphans, reload_conflicts,
+    Conflict, ContextLabel, EpochRows, Known, MapEntries, Networks, Rows, compile, keep_orphans,
+    reload_conflicts,
 };
 use crate::host_files;
 use crate::kernel::attach::boot_clock;
@@ -35,7 +37,7 @@ pub(super) fn wanted(
     if arguments.stop && !conflicts.is_empty() {
         // Before anything dies for a policy that the machine cannot have.
         Foreseen::of(Some(policy), entries.rows(), entries.networks())?;
-        host_files::open(file_claims(policy, entries.rows()))?;
+        host_files::open(file_claims(policy, entries.rows()))?.foresee(label_of(entries.rows()))?;
         stop_contexts(store, old.rows, conflicts.iter().map(|conflict| conflict.context.xid))?;
         conflicts = reload_conflicts(old.rows, entries.rows(), &live_processes(store)?);
     }
@@ -48,6 +50,11 @@ pub(super) fn wanted(
     let kept = keep_orphans(&entries, old, &conflicts);
     let kept = kept.map_err(|error| Failure::new(exit_code::PROCESSES_ALIVE, error))?;
     Ok(rows_of(&kept, arguments.observe))
+}
+
+/// Whose a directory is, by these rows.
+pub(super) fn label_of(rows: &Rows) -> impl Fn(&Tag) -> ContextLabel {
+    |tag| rows.get(&tag.xid).map_or_else(ContextLabel::host, |rules| ContextLabel::of(tag.xid, rules))
 }
 
 /// What a load would put in force with these processes alive, and what stands in its way.

@@ -44,6 +44,8 @@ struct ContextAnswer {
     /// Where it changes files; `None`: as the host's permissions let it.
     directories: Option<Vec<String>>,
     /// Whether it changes files that are nobody's, too.
+    /// Whether no guest passes the directory above its root.
+    barrier: bool,
     shared_write: bool,
     description: Option<String>,
     defined_at: Option<PlaceAnswer>,
@@ -106,6 +108,7 @@ fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules
         records_per_second: rules.records_per_second,
         record_burst: rules.record_burst,
         network: named.and_then(|context| NetworkAnswer::of(context, entries)),
+        barrier: files.is_some_and(|files| files.barrier().is_some()),
         root: files.and_then(FilesPolicy::root).map(|root| root.path().to_owned()),
         directories: files
             .map(|files| files.directories().iter().map(|directory| directory.path().to_owned()).collect()),
@@ -132,6 +135,8 @@ fn groups(policy: &Policy, entries: &MapEntries) -> Vec<Group> {
         Need::Always,
         Need::HostTreeNetworkOrFiles,
         Need::HostTreeOrFiles,
+        Need::Files,
+        Need::Barriers,
         Need::HostTree,
         Need::HostProc,
         Need::Network,
@@ -184,7 +189,8 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
             write_wrapped(out, "       ", &network.line)?;
         }
         if let Some(root) = &context.root {
-            write_wrapped(out, "       ", &format!("root {root}"))?;
+            let barrier = if context.barrier { ", with a barrier above" } else { "" };
+            write_wrapped(out, "       ", &format!("root {root}{barrier}"))?;
         }
         if let Some(directories) = &context.directories {
             let list = if directories.is_empty() { "none".to_owned() } else { directories.join(", ") };

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 
 use serde::Serialize;
+use vs_common::filesystem::{has_owner, is_barrier};
 use vs_common::id::Xid;
 
 use crate::compile::files::{Files, path_of};
@@ -15,9 +16,11 @@ use crate::compile::{Rows, name_of};
 pub(super) struct DirectoryAnswer {
     /// Its path when policy was loaded.
     path: String,
-    /// Whose it is; "host": the host's alone.
-    name: String,
-    xid: u32,
+    /// Whose it is; "host": the host's alone; none: it is a barrier and given to nobody.
+    name: Option<String>,
+    xid: Option<u32>,
+    /// Whether no guest passes it.
+    is_barrier: bool,
     /// Whether the path still leads there.
     is_there: bool,
 }
@@ -30,10 +33,11 @@ pub(super) fn answers(rows: &Rows, files: &Files) -> Vec<DirectoryAnswer> {
             // The number of its inode is the same to stat(2), whatever the file system.
             is_there: fs::symlink_metadata(&path).is_ok_and(|facts| facts.ino() == key.inode),
             name: match xid {
-                Xid::HOST => "host".to_owned(),
-                xid => rows.get(&xid).map(|rules| name_of(rules).into_owned()).unwrap_or_default(),
+                Xid::HOST => Some("host".to_owned()),
+                xid => rows.get(&xid).map(|rules| name_of(rules).into_owned()),
             },
-            xid: xid.0,
+            xid: has_owner(&row.owner).then_some(xid.0),
+            is_barrier: is_barrier(&row.owner),
             path,
         }
     };
@@ -44,10 +48,13 @@ pub(super) fn answers(rows: &Rows, files: &Files) -> Vec<DirectoryAnswer> {
 
 /// What is wrong with them.
 pub(super) fn alarms(answers: &[DirectoryAnswer]) -> impl Iterator<Item = String> {
-    answers.iter().filter(|answer| !answer.is_there).map(|DirectoryAnswer { path, name, .. }| {
-        format!(
+    answers.iter().filter(|answer| !answer.is_there).map(|DirectoryAnswer { path, name, .. }| match name {
+        Some(name) => format!(
             "the directory {path} of {name} is gone, or another one has come in its place, which is nobody's; load the policy again"
-        )
+        ),
+        None => format!(
+            "the barrier {path} is gone, or another directory has come in its place, which is none; load the policy again"
+        ),
     })
 }
 
@@ -57,11 +64,17 @@ pub(super) fn print(answers: &[DirectoryAnswer], out: &mut dyn Write) -> io::Res
         return Ok(());
     }
     let width =
-        answers.iter().map(|answer| answer.name.chars().count()).max().unwrap_or(0).max("CONTEXT".len());
+        answers.iter().map(|answer| owner(answer).chars().count()).max().unwrap_or(0).max("CONTEXT".len());
     writeln!(out, "\n{:width$}  DIRECTORY", "CONTEXT")?;
-    for DirectoryAnswer { name, path, is_there, .. } in answers {
-        let gone = if *is_there { "" } else { "  (gone)" };
-        writeln!(out, "{name:width$}  {path}{gone}")?;
+    for answer in answers {
+        let barrier = if answer.is_barrier { "  (barrier)" } else { "" };
+        let gone = if answer.is_there { "" } else { "  (gone)" };
+        writeln!(out, "{:width$}  {}{barrier}{gone}", owner(answer), answer.path)?;
     }
     Ok(())
+}
+
+/// Whose it is, in the table.
+fn owner(answer: &DirectoryAnswer) -> &str {
+    answer.name.as_deref().unwrap_or("-")
 }

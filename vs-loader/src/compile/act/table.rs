@@ -181,6 +181,20 @@ pub const ACTS: &[Act] = &[
         "the same of a 32-bit program",
     ),
     act(
+        "search",
+        Hook::InodePermission,
+        Operand::File,
+        Decision::Pass,
+        "going through a directory, into or out of it: paths, chdir, fchdir, chroot; opening it",
+    ),
+    act(
+        "receive-directory",
+        Hook::FileReceive,
+        Operand::File,
+        Decision::Receive,
+        "recvmsg, pidfd_getfd and a seccomp listener, of a descriptor of a directory",
+    ),
+    act(
         "stat-proc",
         Hook::InodeGetattr,
         Operand::Process,

@@ -64,6 +64,11 @@ pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLi
     };
     let host_tree = || cause(policy, entries, Need::HostTree);
     match need {
+        Need::Files => return directories(),
+        Need::Barriers => {
+            let barrier = policy.barriers().next()?;
+            return line(format!("the barrier {}", barrier.path()), Some(barrier.place()));
+        }
         Need::HostTreeOrFiles => return host_tree().or_else(directories),
         Need::HostTreeNetworkOrFiles => {
             return host_tree().or_else(|| cause(policy, entries, Need::Network)).or_else(directories);
@@ -73,7 +78,14 @@ pub fn cause(policy: &Policy, entries: &MapEntries, need: Need) -> Option<RuleLi
     let xid = *rows_in_need(need, entries.rows()).first()?;
     match (need, policy.context(xid)) {
         // Asked for above by its parts.
-        (Need::Always | Need::HostTreeOrFiles | Need::HostTreeNetworkOrFiles, _) => None,
+        (
+            Need::Always
+            | Need::HostTreeOrFiles
+            | Need::HostTreeNetworkOrFiles
+            | Need::Files
+            | Need::Barriers,
+            _,
+        ) => None,
         (Need::HostTree | Need::HostProc, _) if policy.proc_lock().value() => {
             line("[host] proc_lock = true".into(), policy.proc_lock().place())
         }

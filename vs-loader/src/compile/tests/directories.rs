@@ -1,12 +1,14 @@
 //! Directories: which rows say that files are judged, whose each is, and what stays of contexts that no policy names.
 
 use vs_common::context::Tag;
-use vs_common::filesystem::{FileKey, IS_ROOT};
+use vs_common::filesystem::{BARRIER_ONLY, FileKey, IS_BARRIER, IS_ROOT};
 use vs_common::hook::Hook;
 use vs_common::policy_entry::context_flag;
 
 use super::*;
-use crate::compile::files::{Files, file_claims, file_row, kept_files, paths_of, root_of};
+use crate::compile::files::{
+    Files, barriers_of, file_claims, file_row, joint_owner, kept_files, paths_of, root_of,
+};
 
 const GIVEN: &str = concat!(
     "[host]\ndirectories = [\"/etc/ssl\"]\n",
@@ -49,6 +51,55 @@ fn a_root_is_a_directory_and_a_change_of_it_is_not_for_running_processes() {
             .collect();
         assert_eq!(kinds, [ConflictKind::FilesChanged { is_set }, ConflictKind::RootChanged]);
     }
+}
+
+const BARRED: &str = concat!(
+    "[host]\nbarriers = [\"/srv/old\"]\ndirectories = [\"/srv/jails\"]\n",
+    "[context.web]\nxid = 100\nproc = \"plain\"\nroot = \"/srv/jails/web\"\nbarrier = true\n",
+    "[context.db]\nxid = 101\nroot = \"/srv/jails/db\"\nbarrier = true\n",
+    "[context.free]\nxid = 102\n",
+);
+
+#[test]
+fn a_barrier_is_for_every_guest_and_the_programs_for_it_come_with_the_first() {
+    let barred = entries(BARRED);
+    assert!(barred.rows().values().all(|rules| rules.flags & context_flag::BARRIERS != 0));
+    assert!(barred.needed_hooks().contains(&Hook::InodePermission));
+    let rooted = entries("[context.web]\nxid = 100\nroot = \"/srv/web\"\n").needed_hooks();
+    assert!(!rooted.contains(&Hook::InodePermission) && rooted.contains(&Hook::FileReceive));
+}
+
+#[test]
+fn a_barrier_is_nobodys_claim_to_the_directory() {
+    let policy = policy(BARRED);
+    let claims = file_claims(&policy, entries(BARRED).rows());
+    let barriers: Vec<_> = claims
+        .iter()
+        .filter(|claim| claim.owner == BARRIER_ONLY)
+        .map(|claim| claim.directory.path())
+        .collect();
+    assert_eq!(barriers, ["/srv/old", "/srv/jails", "/srv/jails"]);
+    let owner = Tag { xid: Xid(5), lifecycle: IS_ROOT, generation: Generation(7) };
+    let barred = Tag { lifecycle: IS_ROOT | IS_BARRIER, ..owner };
+    assert_eq!(joint_owner(owner, BARRIER_ONLY), Some(barred));
+    assert_eq!(joint_owner(BARRIER_ONLY, owner), Some(barred));
+    assert_eq!(joint_owner(BARRIER_ONLY, BARRIER_ONLY), Some(BARRIER_ONLY));
+    assert_eq!(joint_owner(owner, Tag::default()), None);
+}
+
+#[test]
+fn who_is_kept_with_a_root_keeps_the_barriers_and_not_the_directories_of_others() {
+    let mut rows = entries(BARRED).rows().clone();
+    let of_host = Tag { lifecycle: IS_BARRIER, ..Tag::default() };
+    let files: Files =
+        [(1, "/srv/jails", of_host), (2, "/srv/old", BARRIER_ONLY), (3, "/etc/ssl", Tag::default())]
+            .map(|(inode, path, owner)| (FileKey { inode, ..FileKey::default() }, file_row(path, owner)))
+            .into();
+    assert_eq!(kept_files(&files, &rows), Files::new());
+    rows.get_mut(&Xid(100)).unwrap().flags |= context_flag::ORPHAN;
+    let kept = kept_files(&files, &rows);
+    assert_eq!(barriers_of(&kept), ["/srv/jails", "/srv/old"]);
+    assert!(kept.values().all(|row| row.owner == BARRIER_ONLY));
 }
 
 #[test]

@@ -22,11 +22,12 @@ use vs_common::context::Tag;
 use super::capabilities::{self, CapabilityError};
 use super::descriptors::Use;
 use super::environment::Environment;
+use super::root::{self, RootError};
 use super::terminal::{self, TerminalError};
 use super::user::User;
 use crate::context::channel::{Channel, FailureKind, Message};
 use crate::context::host_tree::{HostTreeError, Origin};
-use crate::context::namespaces::Namespaces;
+use crate::context::namespaces::{Namespaces, Root};
 use crate::context::processes::{self, TracerError};
 use crate::context::syscall::{self, SingleThreaded, StringArray};
 use crate::maps::store::{Store, StoreError};
@@ -48,6 +49,8 @@ pub(super) enum ChildError {
     Tracer(#[from] TracerError),
     #[error(transparent)]
     HostTree(#[from] HostTreeError),
+    #[error(transparent)]
+    Root(#[from] RootError),
     #[error(transparent)]
     Terminal(#[from] TerminalError),
     #[error(transparent)]
@@ -90,6 +93,8 @@ pub(super) struct Plan<'a> {
     pub namespaces: Option<&'a Namespaces>,
     /// Where a command that stays in its caller's mount tree is led back to.
     pub origin: Option<&'a Origin>,
+    /// Where it begins in the host's tree, if not where that does.
+    pub root: Option<&'a Root>,
     pub tag: Tag,
     /// What is left of the capabilities.
     pub capabilities: CapabilitySet,
@@ -136,11 +141,15 @@ fn prepare(
     make_undumpable()?;
     processes::refuse_tracer()?;
     join(plan, token)?;
+    let way_out = plan.root.map(root::begin_at).transpose()?;
     change_directory(plan.directory)?;
     replace_terminals(plan, channel)?;
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
         .map_err(failed("hold this process"))?;
     store.set_task_tag(own.as_fd(), plan.tag)?;
+    if let Some(way_out) = way_out {
+        way_out.prove_closed()?;
+    }
     // What is closed below must not be closed once more.
     drop(own);
     // SAFETY: what is closed is the store's, the locks', the namespaces' and the parent's end of the channel; this process uses

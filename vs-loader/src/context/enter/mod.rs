@@ -9,6 +9,7 @@ mod child;
 pub mod descriptors;
 pub mod environment;
 mod relay;
+mod root;
 mod signals;
 pub mod terminal;
 pub mod user;
@@ -22,7 +23,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use super::Witness;
 use super::channel::{Channel, Message};
 use super::host_tree::Origin;
-use super::namespaces::{self, NamespaceError};
+use super::namespaces::{self, NamespaceError, Root};
 use super::registry::{self, Context, RegistryError};
 use super::state::StateDirectory;
 use super::syscall::{self, SingleThreaded, StringArray};
@@ -118,11 +119,16 @@ pub fn enter(
     let lock = Lock::shared(PATIENCE)?;
     registry::check_enterable(store, context)?;
     let namespaces = namespaces::obtain(store, state, context, witness, token)?;
+    // Who has a mount tree of its own begins at its root already.
+    let root =
+        if namespaces.is_none() { Root::of(store, context).map_err(RegistryError::from)? } else { None };
 
     let command = StringArray::new(request.command.clone());
     let plan = child::Plan {
         namespaces: namespaces.as_ref(),
-        origin: origin.filter(|_| namespaces.is_none()),
+        // A root is one of the host's mount tree, wherever the caller stands.
+        origin: origin.filter(|_| namespaces.is_none() && root.is_none()),
+        root: root.as_ref(),
         tag: context.entering_tag(),
         capabilities: context.capabilities,
         uses,

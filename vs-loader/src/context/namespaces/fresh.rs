@@ -38,6 +38,11 @@ impl MountError {
     pub(super) fn is_not_found(&self) -> bool {
         self.cause.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether there is a symbolic link on the way.
+    pub(super) fn is_link(&self) -> bool {
+        self.cause.raw_os_error() == Some(libc::ELOOP)
+    }
 }
 
 /// A directory below another, or an absolute one with [`CWD`], reached without a single symbolic link.

@@ -34,7 +34,9 @@ use crate::compile::files::{Files, paths_of, root_of};
 use crate::lock::PATIENCE;
 use crate::maps::apply::files_of;
 use crate::maps::store::{Store, StoreError};
-use tree::{Root, TreeError, Visibility};
+use tree::{TreeError, Visibility};
+
+pub(in crate::context) use tree::Root;
 
 /// Why a context's namespaces cannot be found or made.
 #[derive(Debug, thiserror::Error)]
@@ -219,7 +221,7 @@ pub(super) fn build_tree(
     visibility: Visibility,
 ) -> Result<Vec<String>, MakeError> {
     let files = files_of(store, store.epoch()?)?;
-    let root = root_of(&files, context.xid).map(|(key, path)| Root { path: path.into(), inode: key.inode });
+    let root = Root::among(&files, context);
     let temporary = if root.is_some() { Vec::new() } else { own_temporary(&files, context) };
     let built = tree::build(visibility, &temporary, root.as_ref())?;
     let tag = Tag { xid: context.xid, lifecycle: 0, generation: context.generation };

@@ -19,7 +19,11 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags, Unmoun
 use super::fresh::{self, HARMLESS, MountError};
 use super::mountinfo::{self, Mount, MountinfoError};
 use super::{devices, filesystems, procfs, resolver};
+use crate::compile::files::{Files, root_of};
+use crate::context::registry::Context;
 use crate::context::syscall;
+use crate::maps::apply::files_of;
+use crate::maps::store::{Store, StoreError};
 use filesystems::Fate;
 
 /// How an own `/proc` shows only the context's processes.
@@ -85,6 +89,21 @@ pub(in crate::context) struct Root {
     pub path: PathBuf,
     /// The number of its inode, by which policy knows it.
     pub inode: u64,
+}
+
+impl Root {
+    /// The root of a context, if policy in force gives it one.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(in crate::context) fn of(store: &dyn Store, context: &Context) -> Result<Option<Self>, StoreError> {
+        Ok(Self::among(&files_of(store, store.epoch()?)?, context))
+    }
+
+    /// The same, among the directories in force.
+    pub(in crate::context) fn among(files: &Files, context: &Context) -> Option<Self> {
+        root_of(files, context.xid).map(|(key, path)| Self { path: path.into(), inode: key.inode })
+    }
 }
 
 /// A mount tree that is finished.
@@ -265,10 +284,11 @@ fn mount_run(resolver_files: &[resolver::ResolverFile]) -> Result<(), TreeError>
     Ok(())
 }
 
-/// Mounts an empty directory that everybody may write to over one that the host has; no error where it has none.
+/// Mounts an empty directory that everybody may write to over one that the host has; no error where it has none, or a link to another one
+/// (`/var/tmp`, on some systems).
 fn mount_temporary(path: &str) -> Result<(), TreeError> {
     let target = match fresh::directory(CWD, path) {
-        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) if error.is_not_found() || error.is_link() => return Ok(()),
         result => result?,
     };
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
@@ -282,7 +302,7 @@ fn own_directories(temporary: &[&str]) -> Result<Vec<OwnedFd>, TreeError> {
     for path in ["/dev", "/dev/shm", "/run"].iter().chain(temporary) {
         match fresh::directory(CWD, path) {
             Ok(directory) => own.push(directory),
-            Err(error) if error.is_not_found() => {}
+            Err(error) if error.is_not_found() || temporary.contains(path) && error.is_link() => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -28,7 +28,31 @@ pub(super) const WRONG_FILES: &[(&str, &str)] = &[
     ),
     (
         "[context.web]\nxid = 100\nproc = \"plain\"\nroot = \"/srv/web\"\n",
-        "p:4:8: context \"web\": root is for contexts with a mount tree of their own; leave proc = \"plain\" out, or the root",
+        "p:4:8: context \"web\": in the host's mount tree a root is held by its barrier only; add barrier = true, or leave proc = \"plain\" out",
+    ),
+    (
+        "[context.web]\nxid = 100\nbarrier = true\n",
+        "p:3:11: context \"web\": barrier is for contexts with a root, above which it stands; add root = \"/srv/contexts/NAME\", or remove it",
+    ),
+    (
+        "[context.web]\nxid = 100\nroot = \"/srv\"\nbarrier = true\n",
+        "p:4:11: context \"web\": the barrier above \"/srv\" would be /, which everybody passes; put the root one level deeper, such as /srv/contexts/NAME",
+    ),
+    (
+        "[context.web]\nxid = 100\nroot = \"/srv/web\"\nbarrier = true\n[context.db]\nxid = 101\ndirectories = [\"/srv/db\"]\n",
+        "p:4:11: context \"web\": the barrier \"/srv\" is in the way to \"/srv/db\", which context \"db\" needs, see p:7:16; give roots a directory of their own to be in",
+    ),
+    (
+        "[context.web]\nxid = 100\nroot = \"/srv/a/b/web\"\nbarrier = true\n[context.db]\nxid = 101\nroot = \"/srv/a\"\n",
+        "p:4:11: context \"web\": the barrier \"/srv/a/b\" is in the way to \"/srv/a\", which context \"db\" needs, see p:7:8; give roots a directory of their own to be in",
+    ),
+    (
+        "[host]\nbarriers = [\"/srv/a\"]\n[context.db]\nxid = 101\ndirectories = [\"/srv/a/db\"]\n",
+        "p:2:13: [host]: the barrier \"/srv/a\" is in the way to \"/srv/a/db\", which context \"db\" needs, see p:5:16; give roots a directory of their own to be in",
+    ),
+    (
+        "[host]\nbarriers = [\"srv\"]\n[context.db]\nxid = 101\n",
+        "p:2:13: [host]: \"srv\" does not begin with /; write the path of a directory from / on, such as /srv/web",
     ),
     (
         "[context.web]\nxid = 100\nroot = \"/\"\n",

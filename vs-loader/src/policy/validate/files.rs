@@ -14,6 +14,7 @@ use crate::policy::place::{Located, Place};
 /// The keys of a context about its files.
 pub(super) struct FileKeys {
     pub(super) root: Field<String>,
+    pub(super) barrier: Field<bool>,
     pub(super) directories: Field<Vec<Field<String>>>,
     pub(super) shared_write: Field<bool>,
 }
@@ -29,11 +30,19 @@ impl Validator {
         (is_whole, is_network_only): (bool, bool),
         proc_mode: ProcMode,
     ) -> Option<FilesPolicy> {
-        let FileKeys { root, directories, shared_write } = keys;
+        let FileKeys { root, barrier, directories, shared_write } = keys;
+        let barrier_place = barrier.place().cloned();
+        let barrier = match barrier {
+            Field::Given(Located { value: true, place }) => Some(place),
+            _ => None,
+        };
         let shared_write = match shared_write {
             Field::Given(Located { value, place }) => Rule { value, place: Some(place) },
             Field::Absent | Field::Faulty => Rule { value: false, place: None },
         };
+        if let Some(place) = barrier_place.filter(|_| matches!(root, Field::Absent) && is_whole) {
+            self.refuse_files(table, place, FilesProblem::BarrierWithoutRoot);
+        }
         if matches!(directories, Field::Absent) && matches!(root, Field::Absent) {
             if let Some(place) = shared_write.place.filter(|_| is_whole) {
                 self.refuse_files(table, place, FilesProblem::NoDirectories { key: "shared_write" });
@@ -43,7 +52,8 @@ impl Validator {
         if let Some(place) = root.place().or(directories.place()).filter(|_| is_network_only) {
             self.refuse_files(table, place.clone(), FilesProblem::OfNetwork);
         }
-        if let Some(place) = root.place().filter(|_| proc_mode == ProcMode::Plain && !is_network_only) {
+        let is_open = proc_mode == ProcMode::Plain && barrier.is_none() && !is_network_only;
+        if let Some(place) = root.place().filter(|_| is_open && is_whole) {
             self.refuse_files(table, place.clone(), FilesProblem::RootOfPlain);
         }
         let root = match root {
@@ -51,7 +61,9 @@ impl Validator {
             Field::Absent | Field::Faulty => None,
         };
         let directories = self.directories(table, directories).unwrap_or_default();
-        Some(FilesPolicy { root, directories, shared_write })
+        let barrier =
+            barrier.zip(root.as_ref()).and_then(|(place, root)| self.barrier_above(table, root, place));
+        Some(FilesPolicy { root, barrier, directories, shared_write })
     }
 
     /// The directories under a key; `None`: it is not there, or cannot be read.
@@ -90,7 +102,7 @@ impl Validator {
         }
     }
 
-    fn refuse_files(&mut self, table: &TableName, place: Place, cause: FilesProblem) {
+    pub(super) fn refuse_files(&mut self, table: &TableName, place: Place, cause: FilesProblem) {
         self.report(place, Problem::Files { table: table.clone(), cause });
     }
 }
