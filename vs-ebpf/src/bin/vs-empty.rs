@@ -133,7 +133,7 @@ empty_programs! {
         inode_remove_acl "inode_remove_acl"
         inode_file_setattr "inode_file_setattr"
     }
-    others { "file_request" "file_request_compat" }
+    others { "file_request" "file_request_compat" "inode_permission" "file_receive" }
 }
 
 #[sock_ops]
@@ -159,6 +159,16 @@ fn file_request(_ctx: LsmContext) -> i32 {
 
 #[lsm(hook = "file_ioctl_compat")]
 fn file_request_compat(_ctx: LsmContext) -> i32 {
+    0
+}
+
+#[lsm(hook = "inode_permission")]
+fn inode_permission(_ctx: LsmContext) -> i32 {
+    0
+}
+
+#[lsm(hook = "file_receive")]
+fn file_receive(_ctx: LsmContext) -> i32 {
     0
 }
 
