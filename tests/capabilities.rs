@@ -1,5 +1,5 @@
-//! A context uses no capability beyond the safe ones: they are gone at entry, and where a process has them all the same, a program holds
-//! them.
+//! A context uses no capability beyond what policy gives it: the others are gone at entry, and where a process has them all the same, a
+//! program holds them.
 
 use anyhow::{Context as _, Result};
 use vs_common::context::{Identity, Tag};
@@ -11,6 +11,9 @@ use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::World;
 
 use crate::agreement::Subject;
+
+pub(crate) mod policy;
+mod programs;
 
 /// A context of no policy, for a process that was never made to drop anything.
 const STRANGER: u32 = 700;
@@ -25,10 +28,16 @@ pub(crate) fn run(world: &mut World, checks: &mut Checks, only: Option<Hook>) ->
                 let line = status.lines().find_map(|line| line.strip_prefix(&format!("{set}:")));
                 let bits =
                     u64::from_str_radix(line.context("capability sets in /proc/PID/status")?.trim(), 16)?;
-                let excess = bits & !vs_common::capability::SAFE_SET;
+                let excess = bits & !vs_common::capability::DEFAULT_SET;
                 checks.check(excess == 0, || format!("{name}: {set} has {excess:#x} beyond the safe ones"));
             }
         }
+    }
+    if only.is_none_or(|hook| hook == Hook::BprmCredsFromFile) {
+        programs::run(world, checks)?;
+    }
+    if only == Some(Hook::BprmCredsFromFile) {
+        return Ok(());
     }
     let mut store = LiveStore::open().context("open the pinned maps")?;
     let stranger = Tag { xid: Xid(STRANGER), lifecycle: 0, generation: Generation(1) };

@@ -44,7 +44,7 @@ fn rests_on(world: &mut World, hook: Hook) -> Result<Checks> {
         | Hook::FileSetFowner
         | Hook::FileSendSigiotask => sigio::run(world, &mut checks, only),
         Hook::TaskToInode | Hook::InodeGetattr | Hook::InodeReadlink => procfs::run(world, &mut checks, only),
-        Hook::Capable => capabilities::run(world, &mut checks, only),
+        Hook::Capable | Hook::BprmCredsFromFile => capabilities::run(world, &mut checks, only),
         Hook::Bpf
         | Hook::UsernsCreate
         | Hook::SbMount

@@ -86,6 +86,7 @@ const TESTS: &[Test] = &[
     Test::new("foreign storage", foreign_storage::run),
     Test::new("rules of addresses", network::rules::run).with_nothing(),
     Test::new("files of nobody", files::nobodys).with_nothing(),
+    Test::new("capabilities by policy", capabilities::policy::run).with_nothing(),
     Test::new("nothing loaded", exit_codes::nothing_loaded).with_nothing(),
 ];
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use vs_common::capability::SAFE_SET;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::hook::Hook;
 use vs_tests::report::Checks;
 use vs_tests::world::{World, vs_ok};
@@ -77,7 +77,7 @@ fn look_at(pid: i32, checks: &mut Checks) -> Result<()> {
         let value = value.trim();
         match name {
             "CapInh" | "CapPrm" | "CapEff" | "CapBnd" | "CapAmb" => {
-                let excess = u64::from_str_radix(value, 16)? & !SAFE_SET;
+                let excess = u64::from_str_radix(value, 16)? & !DEFAULT_SET;
                 checks.check(excess == 0, || format!("first process: {name} has {excess:#x}"));
             }
             "TracerPid" => checks.equal("first process: tracer", &value, &"0"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 
 use anyhow::{Context as _, Result};
-use vs_common::capability::SAFE_SET;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::hook::Hook;
 use vs_tests::finding::Finding;
 use vs_tests::report::{Checks, errno_name};
@@ -58,8 +58,10 @@ fn the_callers_things_are_there_outside(caller: &Caller, checks: &mut Checks) ->
     checks.check(status.signals("SigBlk")? == set_of(&BLOCKED), || "outside: other signals are blocked");
     checks.check(status.signals("SigIgn")? == set_of(&IGNORED), || "outside: other signals are ignored");
     checks.check(status.word("Umask")? == "0077", || "outside: another umask");
-    checks
-        .check(status.signals("CapEff")? & !SAFE_SET != 0, || "outside: no capability beyond the safe ones");
+    checks.check(
+        status.signals("CapEff")? & !DEFAULT_SET != 0,
+        || "outside: no capability beyond the safe ones",
+    );
     Ok(())
 }
 
@@ -117,11 +119,11 @@ fn status(caller: &Caller, way: Way, checks: &mut Checks) -> Result<()> {
         checks.equal(&format!("{name}: {set}"), &status.signals(set)?, &0);
     }
     for set in CAPABILITY_SETS {
-        let excess = status.signals(set)? & !SAFE_SET;
+        let excess = status.signals(set)? & !DEFAULT_SET;
         checks.check(excess == 0, || format!("{name}: {set} has {excess:#x} beyond the safe ones"));
     }
     // What is safe is there: a context's root is to be root.
-    checks.equal(&format!("{name}: CapEff"), &status.signals("CapEff")?, &SAFE_SET);
+    checks.equal(&format!("{name}: CapEff"), &status.signals("CapEff")?, &DEFAULT_SET);
     // Programs inside may be setuid; the bounding set holds them, too.
     for (line, expected) in [("NoNewPrivs", "0"), ("TracerPid", "0"), ("Umask", "0022"), ("Groups", "")] {
         let what = format!("{name}: {line}");

@@ -92,7 +92,11 @@ pub fn run(words: &[&str]) -> Option<i32> {
             Err(error) => error.raw_os_error().unwrap_or(255),
         },
         ["set-owner", how, pid, signal] => set_owner(how, number(pid), number(signal)),
-        _ => return crate::file_deed::run(words).or_else(|| crate::climb_deed::run(words)),
+        _ => {
+            return crate::capability_deed::run(words)
+                .or_else(|| crate::file_deed::run(words))
+                .or_else(|| crate::climb_deed::run(words));
+        }
     })
 }
 

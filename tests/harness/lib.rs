@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod audit;
+pub mod capability_deed;
 mod climb_deed;
 pub mod compat;
 pub mod daemon;

@@ -138,6 +138,12 @@ pub enum Access {
     Change,
 }
 
+/// Whether a program would have more than who executes it. Root has all that it wants by other ways.
+#[inline(always)]
+pub const fn gains_by_program(user: u32, is_same_user_and_group: bool, old: u64, new: u64) -> bool {
+    user != 0 && (!is_same_user_and_group || new & !old != 0)
+}
+
 /// Who may act on another process.
 ///
 /// | actor     | target                                  | read  | change |

@@ -244,6 +244,8 @@ hooks! {
     InodePermission "inode_permission" Barriers Protection "what is above a barrier";
     /// `receive_fd`: a descriptor over a socket, by `pidfd_getfd` or a seccomp listener.
     FileReceive "file_receive" Files Between "directories of other contexts and the host's, handed over";
+    /// `bprm_creds_from_file`, before an exec is past return, once the new credentials are made.
+    BprmCredsFromFile "bprm_creds_from_file" Files Protection "the host's users against programs of contexts";
 }
 
 impl Hook {

@@ -24,6 +24,11 @@ const fn field(global: &'static str, structure: &'static str, member: &'static s
     KernelField { global, structure, member, is_optional: false, is_bit: false }
 }
 
+/// One that a kernel may lack.
+const fn optional(global: &'static str, structure: &'static str, member: &'static str) -> KernelField {
+    KernelField { is_optional: true, ..field(global, structure, member) }
+}
+
 /// Every field that a program reads.
 pub const KERNEL_FIELDS: &[KernelField] = &[
     field("TASK_BPF_STORAGE", "task_struct", "bpf_storage"),
@@ -39,17 +44,10 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("FILE_F_MNT", "file", "f_path.mnt"),
     field("MOUNT_MNT", "mount", "mnt"),
     field("MOUNT_MNT_NS", "mount", "mnt_ns"),
-    field("TASK_NSPROXY", "task_struct", "nsproxy"),
     field("NSPROXY_MNT_NS", "nsproxy", "mnt_ns"),
     field("FILE_F_OWNER", "file", "f_owner"),
     // Since 6.12 a file points to its owner, which points back; before, the owner is part of the file.
-    KernelField {
-        global: "FOWN_FILE",
-        structure: "fown_struct",
-        member: "file",
-        is_optional: true,
-        is_bit: false,
-    },
+    optional("FOWN_FILE", "fown_struct", "file"),
     field("PATH_DENTRY", "path", "dentry"),
     field("DENTRY_D_INODE", "dentry", "d_inode"),
     field("DENTRY_D_PARENT", "dentry", "d_parent"),
@@ -88,6 +86,20 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("MESSAGE_CONTROL_LENGTH", "msghdr", "msg_controllen"),
     field("SK_BUFF_DATA", "sk_buff", "data"),
     field("SK_BUFF_LENGTH", "sk_buff", "len"),
+    field("TASK_FLAGS", "task_struct", "flags"),
+    field("TASK_CRED", "task_struct", "cred"),
+    field("TASK_NSPROXY", "task_struct", "nsproxy"),
+    optional("TASK_IO_URING", "task_struct", "io_uring"),
+    // Of x86.
+    optional("TASK_STATUS", "task_struct", "thread_info.status"),
+    optional("REGS_ORIG_AX", "pt_regs", "orig_ax"),
+    optional("REGS_AX", "pt_regs", "ax"),
+    field("NSPROXY_UTS", "nsproxy", "uts_ns"),
+    field("UTS_NUMBER", "uts_namespace", "ns.inum"),
+    field("BPRM_CRED", "linux_binprm", "cred"),
+    field("CRED_EUID", "cred", "euid.val"),
+    field("CRED_EGID", "cred", "egid.val"),
+    field("CRED_PERMITTED", "cred", "cap_permitted"),
 ];
 
 /// Other read-only globals that the loader sets.

@@ -51,6 +51,8 @@ pub const FILES: &str = "FILES";
 pub const FILE_EPOCHS: &str = "FILE_EPOCHS";
 /// Array of `u64`, at an epoch's last bit the words of its [`crate::filesystem::FileFilter`].
 pub const FILE_FILTERS: &str = "FILE_FILTERS";
+/// Array of two: at an epoch's last bit its [`crate::capability::CommonCapabilities`].
+pub const CAPABILITIES: &str = "CAPABILITIES";
 
 /// Every map that is pinned.
 pub const ALL: &[&str] = &[
@@ -77,4 +79,5 @@ pub const ALL: &[&str] = &[
     FILES,
     FILE_EPOCHS,
     FILE_FILTERS,
+    CAPABILITIES,
 ];

@@ -1,5 +1,6 @@
 //! The values of the maps that hold policy and state.
 
+use crate::capability::{CapabilitySet, SYS_ADMIN};
 use crate::context::lifecycle;
 use crate::id::{Epoch, Generation, Xid};
 use crate::limits::CONTEXT_NAME_SIZE;
@@ -94,13 +95,23 @@ pub struct ContextRules {
     pub record_burst: u32,
     /// Always 0.
     pub reserved: u32,
+    /// The capabilities that its processes may use now. The one field that changes while the row is in force (`vs context set`).
+    pub capabilities: CapabilitySet,
+    /// What they can at most have been given at entry.
+    pub capabilities_max: CapabilitySet,
     /// The name, UTF-8, padded with zeros.
     pub name: [u8; CONTEXT_NAME_SIZE],
 }
 
-const _: () = assert!(size_of::<ContextRules>() == 64);
+const _: () = assert!(size_of::<ContextRules>() == 80);
 
 impl ContextRules {
+    /// What is left of the capabilities to who enters: all that may ever be used, and what a grant takes that is more, which the programs hold.
+    pub const fn entry_capabilities(&self) -> CapabilitySet {
+        let granted = if self.flags & context_flag::SET_UTSNAME != 0 { 1 << SYS_ADMIN } else { 0 };
+        self.capabilities_max | granted
+    }
+
     /// The bits of [`crate::context::lifecycle`] that a process of the context has for life, from where it lives: policy may not change it
     /// while the context has processes.
     pub const fn residence(&self, xid: Xid) -> u32 {
@@ -143,6 +154,8 @@ pub mod context_flag {
     pub const ROOT: u32 = 1 << 10;
     /// In the row of any context: some directory is a barrier, so every directory that a guest goes through is looked at.
     pub const BARRIERS: u32 = 1 << 11;
+    /// `context_capabilities = ["set_utsname"]`: it has a UTS namespace of its own and may set the names in it.
+    pub const SET_UTSNAME: u32 = 1 << 12;
 }
 
 /// What outlives epochs, by xid. Programs write the counters with atomic additions, the loader writes the rest.

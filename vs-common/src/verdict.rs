@@ -135,11 +135,13 @@ pub enum Reason {
     UnknownFile = 28,
     /// The directory is a barrier.
     Barrier = 29,
+    /// A program of a context's gives whoever executes it more than it has, and that is the host.
+    ForeignPrivilege = 30,
 }
 
 impl Reason {
     /// Every member, for tables and tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::HostTarget,
         Self::ForeignTarget,
         Self::StaleTarget,
@@ -169,6 +171,7 @@ impl Reason {
         Self::HostFile,
         Self::UnknownFile,
         Self::Barrier,
+        Self::ForeignPrivilege,
     ];
 
     /// The word for it in audit records: lower case, stable once released.
@@ -203,6 +206,7 @@ impl Reason {
             Self::HostFile => "host-file",
             Self::UnknownFile => "unknown-file",
             Self::Barrier => "barrier",
+            Self::ForeignPrivilege => "foreign-privilege",
         }
     }
 
@@ -269,6 +273,9 @@ impl Reason {
                 "the file lies too deep to tell whose it is, and unknown is denied to a guest"
             }
             Self::Barrier => "the directory is a barrier, which no guest passes",
+            Self::ForeignPrivilege => {
+                "the program lies in a context's directory and would give its user on the host more than that one has"
+            }
             Self::Netlink => "a context may ask for links, addresses and routes, and change nothing",
         }
     }

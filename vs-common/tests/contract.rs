@@ -72,6 +72,7 @@ fn reasons_keep_their_numbers_and_names() {
         (27, "host-file"),
         (28, "unknown-file"),
         (29, "barrier"),
+        (30, "foreign-privilege"),
     ];
     assert_eq!(named[..expected.len()], expected, "append, never change");
     let sentences: BTreeSet<_> = known.iter().map(|reason| reason.sentence()).collect();
@@ -199,7 +200,7 @@ fn pinned_values_keep_their_layout() {
     assert_eq!([offset_of!(Tag, xid), offset_of!(Tag, lifecycle), offset_of!(Tag, generation)], [0, 4, 8]);
     assert_eq!(size_of::<ContextKey>(), 8);
     assert_eq!([offset_of!(ContextKey, epoch), offset_of!(ContextKey, xid)], [0, 4]);
-    assert_eq!(size_of::<ContextRules>(), 64);
+    assert_eq!(size_of::<ContextRules>(), 80);
     let rules = [
         offset_of!(ContextRules, generation),
         offset_of!(ContextRules, mode),
@@ -208,9 +209,11 @@ fn pinned_values_keep_their_layout() {
         offset_of!(ContextRules, records_per_second),
         offset_of!(ContextRules, record_burst),
         offset_of!(ContextRules, reserved),
+        offset_of!(ContextRules, capabilities),
+        offset_of!(ContextRules, capabilities_max),
         offset_of!(ContextRules, name),
     ];
-    assert_eq!(rules, [0, 8, 12, 16, 20, 24, 28, 32]);
+    assert_eq!(rules, [0, 8, 12, 16, 20, 24, 28, 32, 40, 48]);
     assert_eq!(size_of::<ContextState>(), 48);
     let state = [
         offset_of!(ContextState, generation),

@@ -6,6 +6,7 @@ use core::ptr;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf, SockHash};
 use aya_ebpf::macros::btf_map;
 
+use vs_common::capability::CommonCapabilities;
 use vs_common::context::Tag;
 use vs_common::filesystem::{FILTER_WORDS, FileKey, FileRow, FilesJudged};
 use vs_common::id::{Epoch, Xid};
@@ -172,6 +173,10 @@ pub(crate) static FILE_EPOCHS: Array<FilesJudged, 2> = Array::new();
 /// Bits of the directories in [`FILES`], at an epoch's last bit: most that are walked past are seen here to have no row.
 #[btf_map]
 pub(crate) static FILE_FILTERS: Array<u64, { 2 * FILTER_WORDS }> = Array::new();
+
+/// What every context of an epoch may use, at the last bit of it: most uses of a capability end here.
+#[btf_map]
+pub(crate) static CAPABILITIES: Array<CommonCapabilities, 2> = Array::new();
 
 /// The epoch in force.
 #[inline(always)]

@@ -133,7 +133,7 @@ empty_programs! {
         inode_remove_acl "inode_remove_acl"
         inode_file_setattr "inode_file_setattr"
     }
-    others { "file_request" "file_request_compat" "inode_permission" "file_receive" }
+    others { "file_request" "file_request_compat" "inode_permission" "file_receive" "bprm_creds_from_file" }
 }
 
 #[sock_ops]
@@ -169,6 +169,11 @@ fn inode_permission(_ctx: LsmContext) -> i32 {
 
 #[lsm(hook = "file_receive")]
 fn file_receive(_ctx: LsmContext) -> i32 {
+    0
+}
+
+#[lsm(hook = "bprm_creds_from_file")]
+fn bprm_creds_from_file(_ctx: LsmContext) -> i32 {
     0
 }
 

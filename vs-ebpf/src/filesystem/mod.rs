@@ -2,6 +2,7 @@
 //! a context lives there, or policy gives directories to somebody.
 
 mod barrier;
+mod execute;
 mod modify;
 mod numbers;
 mod open;

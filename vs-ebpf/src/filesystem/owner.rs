@@ -8,7 +8,7 @@ use vs_common::filesystem::{
     TOO_DEEP, classify, decide_file, decide_received_directory, filter_bit, has_owner, magic,
 };
 use vs_common::hook::Hook;
-use vs_common::id::{ContextKind, Epoch};
+use vs_common::id::{ContextKind, Epoch, Xid};
 use vs_common::verdict::{Reason, Verdict};
 
 use crate::audit::Target;
@@ -159,6 +159,17 @@ fn is_own_filesystem(inode: Inode, xid: u32, generation: u64) -> u32 {
     let tag = context::inode_tag(root);
     // SAFETY: A map's value, which lives until the program returns.
     u32::from(!tag.is_null() && unsafe { (*tag).xid.0 == xid && (*tag).generation.0 == generation })
+}
+
+/// The guest that a file is of by the policy in force; null: no guest, or nobody in particular. What lies too deep is as if it were one's.
+#[inline(always)]
+pub(super) fn guest_of(place: Dentry, inode: Inode) -> *const Tag {
+    if reasons_to_judge() & FilesJudged::BY_OWNER == 0 || !has_owners(inode, inode.superblock_magic()) {
+        return ptr::null();
+    }
+    let row = nearest_row(place, inode.superblock_device(), epoch().0);
+    // SAFETY: Not null: a map's value or a constant, which live until the program returns.
+    if row.is_null() || unsafe { (*row).xid == Xid::HOST } { ptr::null() } else { row }
 }
 
 /// Whether a row is of the context that a tag is of.

@@ -10,7 +10,7 @@
 //!
 //! [`spool`]: super::spool
 
-use super::control::{ContextChange, Enter, Load, ModeChange, Unload};
+use super::control::{CapabilityChange, ContextChange, Enter, Load, ModeChange, Unload};
 use super::directory::{Directory, DirectoryError};
 use super::json;
 use super::record::{AuditRecord, Event};
@@ -32,6 +32,8 @@ pub enum Announcement {
     ContextRemove(ContextChange),
     /// A context's mode changed; a load announces one for each context that has another mode than before.
     Mode(ModeChange),
+    /// What a context's processes may use changed, by command.
+    Capabilities(CapabilityChange),
 }
 
 /// The audit lacks a record.
@@ -58,6 +60,7 @@ impl From<Announcement> for Event {
             Announcement::ContextCreate(change) => Self::ContextCreate(change),
             Announcement::ContextRemove(change) => Self::ContextRemove(change),
             Announcement::Mode(change) => Self::Mode(change),
+            Announcement::Capabilities(change) => Self::Capabilities(change),
         }
     }
 }

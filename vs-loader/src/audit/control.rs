@@ -142,6 +142,27 @@ pub struct ModeChange {
     pub by: Caller,
 }
 
+/// What a context's processes may use changed, by command.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CapabilityChange {
+    /// The context.
+    #[serde(flatten)]
+    pub context: ContextName,
+    /// The capabilities before: `default`, `none`, or what is different from the default.
+    pub from: Printable,
+    /// The capabilities now.
+    pub to: Printable,
+    /// Who did it.
+    pub by: Caller,
+}
+
+impl CapabilityChange {
+    /// The record of a change by this process.
+    pub fn new(context: ContextName, from: &str, to: &str, by: Caller) -> Self {
+        Self { context, from: cut(from.as_bytes()), to: cut(to.as_bytes()), by }
+    }
+}
+
 /// Whose ring it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

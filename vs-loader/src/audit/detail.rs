@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn the_safe_capabilities_have_the_same_names_here() {
-        for safe in capability::SAFE {
-            assert_eq!(capability::NAMES[safe.number as usize], safe.name);
+        for (number, name) in [(0, "chown"), (19, "sys_ptrace"), (40, "checkpoint_restore")] {
+            assert_eq!(capability::NAMES[number], name);
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use vs_common::capability::CommonCapabilities;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::context::Tag;
 use vs_common::filesystem::{FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
@@ -44,6 +46,8 @@ impl FakeMaps {
             records_per_second: 100,
             record_burst: 400,
             reserved: 0,
+            capabilities: DEFAULT_SET,
+            capabilities_max: DEFAULT_SET,
             name: padded(name),
         };
         self.rules.insert(ContextKey { epoch: Epoch(epoch), xid: Xid(xid) }, rules);
@@ -157,6 +161,12 @@ impl Store for FakeMaps {
         unreachable!()
     }
     fn set_file_filter(&mut self, _: Epoch, _: &FileFilter) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    fn common_capabilities(&self, _: Epoch) -> Result<CommonCapabilities, StoreError> {
+        unreachable!()
+    }
+    fn set_common_capabilities(&mut self, _: CommonCapabilities) -> Result<(), StoreError> {
         unreachable!()
     }
     fn files_judged(&self, _: Epoch) -> Result<FilesJudged, StoreError> {

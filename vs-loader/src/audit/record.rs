@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::control::{
-    CollectorGap, CollectorStart, CollectorStop, CollectorTrouble, ContextChange, Enter, Load, ModeChange,
-    SinkFailed, SinkRecovered, Unload,
+    CapabilityChange, CollectorGap, CollectorStart, CollectorStop, CollectorTrouble, ContextChange, Enter,
+    Load, ModeChange, SinkFailed, SinkRecovered, Unload,
 };
 use super::decode::DecodeError;
 use super::detail::{Detail, Numbered};
@@ -61,6 +61,8 @@ pub enum Event {
     ContextRemove(ContextChange),
     /// A context's mode changed.
     Mode(ModeChange),
+    /// What a context's processes may use changed, by command.
+    Capabilities(CapabilityChange),
     /// A collector took over the ring.
     CollectorStart(CollectorStart),
     /// A collector ended in order.
@@ -340,6 +342,7 @@ impl Event {
             Self::ContextCreate(_) => "context-create",
             Self::ContextRemove(_) => "context-remove",
             Self::Mode(_) => "mode",
+            Self::Capabilities(_) => "capabilities",
             Self::CollectorStart(_) => "collector-start",
             Self::CollectorStop(_) => "collector-stop",
             Self::CollectorGap(_) => "collector-gap",
@@ -365,6 +368,7 @@ impl AuditRecord {
             Event::Enter(enter) => [Some(&enter.context), None],
             Event::ContextCreate(change) | Event::ContextRemove(change) => [Some(&change.context), None],
             Event::Mode(change) => [Some(&change.context), None],
+            Event::Capabilities(change) => [Some(&change.context), None],
             _ => [None, None],
         }
     }

@@ -191,6 +191,7 @@ fn commands() -> Vec<Event> {
             to: Word::new(Some("observe"), 1_u16),
             by: by(),
         }),
+        Event::Capabilities(CapabilityChange::new(web(), "default", "-net_raw", by())),
     ]
 }
 

@@ -83,6 +83,10 @@ fn event(out: &mut String, event: &Event, zone: &TimeZone) -> fmt::Result {
             write!(out, "{} mode {} after {}", change.context.label(), change.to, change.from)?;
             by(out, &change.by)
         }
+        Event::Capabilities(change) => {
+            write!(out, "{} capabilities {} after {}", change.context.label(), change.to, change.from)?;
+            by(out, &change.by)
+        }
         Event::CollectorStart(start) => {
             write!(out, "collector started: {} (pid {}, vs {})", role(start.role), start.pid, start.version)
         }

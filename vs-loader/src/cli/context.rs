@@ -3,6 +3,7 @@
 pub(super) mod dynamic;
 mod list;
 pub(super) mod network;
+mod set;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +25,9 @@ pub(super) enum ContextCommand {
     /// Show one context and its processes.
     #[command(after_help = "Example:\n  vs context show web")]
     Show(Name),
+    /// Change what the processes of a context may do, at once and until the next load.
+    #[command(after_help = "Example:\n  vs context set web --capability -net_raw")]
+    Set(set::Arguments),
     /// Remove a context that no policy file names.
     ///
     /// Exits with 10 if it has processes, unless --stop ends them.
@@ -74,6 +78,7 @@ pub(super) fn run(command: ContextCommand, output: Output) -> CommandResult {
             let context = registry::find(&ground.store, &Selector::Name(arguments.name))?;
             list::show(&ground, &context, output)?;
         }
+        ContextCommand::Set(arguments) => return set::run(&arguments, output),
         ContextCommand::Remove(arguments) => {
             let ground = Ground::reach()?;
             let context = registry::find(&ground.store, &Selector::Name(arguments.name))?;

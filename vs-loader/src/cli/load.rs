@@ -1,6 +1,7 @@
 //! `vs load`: a policy is checked, compiled and put in force, all or nothing.
 
 mod dry_run;
+mod entered;
 mod rows;
 mod sockets;
 
@@ -173,6 +174,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> CommandResult {
     announce_load(arguments, (epoch, loaded.epoch), &policy, &old, &wanted);
     output.answer(&answer(&wanted, epoch, loaded.epoch, policy.digest(), killed), print)?;
     services::warn(&wanted.networks);
+    entered::warn(&session.store, &old, &wanted.rows)?;
     Ok(exit_code::SUCCESS)
 }
 

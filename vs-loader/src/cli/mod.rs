@@ -17,6 +17,7 @@ mod policy;
 pub mod policy_files;
 mod processes;
 mod ps;
+mod reducecap;
 mod run;
 mod services;
 mod status;
@@ -79,6 +80,14 @@ enum Command {
         after_help = "Examples:\n  vs chbind --ip 192.0.2.1 -- /usr/sbin/sshd -D\n  vs chbind --ip eth0 -- nginx"
     )]
     Chbind(chbind::Arguments),
+    /// Become a command with fewer capabilities, of all its sets and for good.
+    ///
+    /// Needs no policy; `reducecap` as the name of a link to vs is the same, with VServer's options: `--CAP_NET_RAW` for `--drop CAP_NET_RAW`.
+    /// Exits as `vs run` does.
+    #[command(
+        after_help = "Examples:\n  vs reducecap --secure -- make install\n  vs reducecap --drop net_raw,mknod --show -- sh\n  vs reducecap --show"
+    )]
+    Reducecap(reducecap::Arguments),
     /// Run a shell, or another command, in a context that is running.
     ///
     /// Exits as `vs run` does.
@@ -156,10 +165,13 @@ pub fn main() -> ExitCode {
 /// The command line; called by a classic name, as if that were the subcommand's.
 fn words() -> Vec<OsString> {
     let mut words: Vec<_> = std::env::args_os().collect();
-    let is_classic =
-        words.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "chbind"));
-    if is_classic {
-        words.insert(1, "chbind".into());
+    let name = words.first().and_then(|name| Path::new(name).file_name()).unwrap_or_default();
+    if let Some(classic) = ["chbind", "reducecap"].into_iter().find(|classic| *classic == name) {
+        words.insert(1, classic.into());
+    }
+    if words.get(1).is_some_and(|word| word == "reducecap") {
+        let options = words.split_off(2);
+        words.extend(reducecap::modernize(options));
     }
     words
 }
@@ -173,7 +185,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         .into_iter()
         .skip(1)
         .find(|word| word != "--json")
-        .is_some_and(|word| word == "run" || word == "enter" || word == "chbind");
+        .is_some_and(|word| word == "run" || word == "enter" || word == "chbind" || word == "reducecap");
     match error.exit_code() {
         0 => ExitCode::SUCCESS,
         _ if is_run => ExitCode::from(exit_code::RUN_FAILED),
@@ -189,6 +201,7 @@ fn dispatch(command: Command, output: Output) -> CommandResult {
         Command::Status(arguments) => status::run(&arguments, output),
         Command::Run(arguments) => run::run(arguments),
         Command::Chbind(arguments) => chbind::run(&arguments),
+        Command::Reducecap(arguments) => reducecap::run(&arguments),
         Command::Enter(arguments) => enter::run(arguments),
         Command::Steer => steer::run(),
         Command::Context(command) => context::run(command, output),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::hook::Hook;
 use vs_common::id::Xid;
 use vs_common::map_name::LAYOUT_VERSION;
@@ -25,6 +26,7 @@ use crate::lock::{Lock, PATIENCE};
 use crate::maps::apply::{files_of, networks_of, rows_of};
 use crate::maps::live::{LiveStore, OpenError};
 use crate::maps::store::Store;
+use crate::policy::{capabilities_text, capability_names};
 
 mod addresses;
 mod directories;
@@ -93,6 +95,13 @@ struct ContextAnswer {
     mode: String,
     proc: String,
     flags: Vec<String>,
+    /// What its processes may use now.
+    capabilities: Vec<String>,
+    /// What they may ever use.
+    capabilities_max: Vec<String>,
+    /// Both for people, where they are not the default.
+    #[serde(skip)]
+    sets: Option<String>,
     processes: usize,
     /// Records that were not written for want of tokens.
     suppressed: u64,
@@ -229,6 +238,16 @@ impl HookAnswer {
     }
 }
 
+/// What a context may use, if that is not the default.
+fn sets_text(rules: &ContextRules) -> Option<String> {
+    let (now, most) = (rules.capabilities, rules.capabilities_max);
+    match (capabilities_text(now), capabilities_text(most)) {
+        _ if now == DEFAULT_SET && most == DEFAULT_SET => None,
+        (now, most) if now == most => Some(now),
+        (now, most) => Some(format!("{now}, at most {most}")),
+    }
+}
+
 fn contexts(
     store: &LiveStore,
     rows: &Rows,
@@ -244,6 +263,9 @@ fn contexts(
             mode: mode_name(rules.mode).into_owned(),
             proc: proc_mode_name(rules.proc_mode).into_owned(),
             flags: flag_names(rules.flags).into_iter().map(Into::into).collect(),
+            capabilities: capability_names(rules.capabilities),
+            capabilities_max: capability_names(rules.capabilities_max),
+            sets: sets_text(rules),
             processes: live.get(xid).copied().unwrap_or_default(),
             suppressed: state.suppressed,
             lost: state.lost,

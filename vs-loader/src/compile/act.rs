@@ -3,7 +3,7 @@
 //! One table. Each row ends in a function of vs-common that the kernel's program for that hook was compiled from, so nothing here says
 //! what is allowed.
 
-use vs_common::capability::decide_capability;
+use vs_common::capability::{CapabilitySet, decide_capability};
 use vs_common::context::{Access, Identity, decide_fork, decide_host_only, decide_interaction};
 use vs_common::filesystem::{
     FileOwner, ReceivedFrom, decide_barrier, decide_file, decide_look, decide_modify, decide_open,
@@ -95,6 +95,8 @@ pub struct Target<'t> {
     pub from: ReceivedFrom,
     /// The capability's number.
     pub capability: u32,
+    /// The capabilities that the actor's rules leave it.
+    pub usable: CapabilitySet,
     /// The kind of socket.
     pub socket: Option<&'t SocketKind>,
     /// The address.
@@ -117,7 +119,7 @@ impl Act {
             Decision::Interaction(access) => decide_interaction(actor, target.process, access),
             Decision::Fork { is_dying } => decide_fork(actor, is_dying),
             Decision::HostOnly(reason) => decide_host_only(actor, reason),
-            Decision::Capability => decide_capability(actor, target.capability),
+            Decision::Capability => decide_capability(actor, target.capability, target.usable),
             Decision::Open { is_write } => {
                 let access = if is_write { Access::Change } else { Access::Read };
                 or_by_owner(decide_open(actor, &FileKind::facts(target, is_write)), actor, target, access)

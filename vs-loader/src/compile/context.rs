@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use vs_common::capability::{DEFAULT_SET, NET_RAW};
 use vs_common::id::{Generation, Xid};
 use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
 
@@ -16,6 +17,7 @@ pub(super) const SPECTATOR_NAME: &str = "spectator";
 
 /// The row of a context that policy names.
 pub(super) fn context_rules(context: &ContextPolicy, generation: Generation, flags: u32) -> ContextRules {
+    let raw = if flags & context_flag::RAW != 0 { 1 << NET_RAW } else { 0 };
     ContextRules {
         generation,
         mode: context.mode().value() as u32,
@@ -24,6 +26,8 @@ pub(super) fn context_rules(context: &ContextPolicy, generation: Generation, fla
         records_per_second: context.records_per_second().value(),
         record_burst: context.record_burst().value(),
         reserved: 0,
+        capabilities: context.capabilities().current().value() | raw,
+        capabilities_max: context.capabilities().max().value() | raw,
         name: context.name().to_padded(),
     }
 }
@@ -42,6 +46,8 @@ pub(super) fn spectator_rules(
         records_per_second: spectator.records_per_second().value(),
         record_burst: spectator.record_burst().value(),
         reserved: 0,
+        capabilities: DEFAULT_SET,
+        capabilities_max: DEFAULT_SET,
         name: pad(SPECTATOR_NAME),
     }
 }
@@ -64,7 +70,7 @@ pub fn proc_mode_name(number: u32) -> Cow<'static, str> {
 }
 
 /// The words for the bits of [`context_flag`].
-const FLAGS: [(u32, &str); 12] = [
+const FLAGS: [(u32, &str); 13] = [
     (context_flag::DYNAMIC, "dynamic"),
     (context_flag::ORPHAN, "orphan"),
     (context_flag::PROC_LOCK, "proc_lock"),
@@ -77,6 +83,7 @@ const FLAGS: [(u32, &str); 12] = [
     (context_flag::FILES_JUDGED, "files-judged"),
     (context_flag::ROOT, "root"),
     (context_flag::BARRIERS, "barriers"),
+    (context_flag::SET_UTSNAME, "set_utsname"),
 ];
 
 /// The words for a row's flags.

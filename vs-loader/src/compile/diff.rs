@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use vs_common::capability::{CapabilitySet, DEFAULT_SET};
 use vs_common::id::Xid;
 use vs_common::network::{Address, network_flag};
 use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
@@ -13,7 +14,7 @@ use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
 use super::context::{ContextLabel, flag_names, mode_name, proc_mode_name};
 use super::entries::{EpochRows, Rows};
 use super::network::{Network, Networks, Prefix, loopback_name, loopback_of, network_flag_name, to_ip};
-use crate::policy::{Loopback, PortSet};
+use crate::policy::{Loopback, PortSet, capabilities_text};
 
 mod network;
 
@@ -42,6 +43,10 @@ pub enum Change {
     Mode(u32, u32),
     /// [`ContextRules::proc_mode`].
     ProcMode(u32, u32),
+    /// [`ContextRules::capabilities`].
+    Capabilities(CapabilitySet, CapabilitySet),
+    /// [`ContextRules::capabilities_max`].
+    CapabilitiesMax(CapabilitySet, CapabilitySet),
     /// [`ContextRules::records_per_second`].
     RecordsPerSecond(u32, u32),
     /// [`ContextRules::record_burst`].
@@ -110,6 +115,7 @@ impl Change {
             Self::Mode(_, to) => by(Mode::from_number(to) == Some(Mode::Enforce)),
             // The numbers rise with what a context sees of the host.
             Self::ProcMode(from, to) => by(to < from && ProcMode::from_number(from).is_some()),
+            Self::Capabilities(from, to) | Self::CapabilitiesMax(from, to) => by(to & !from == 0),
             Self::RecordsPerSecond(..) | Self::RecordBurst(..) | Self::Primary(_, Some(_), Some(_)) => {
                 Direction::Neutral
             }
@@ -181,6 +187,8 @@ impl Change {
             Self::Flag { flag, is_set: false } => rules.flags &= !flag,
             Self::Mode(_, to) => rules.mode = to,
             Self::ProcMode(_, to) => rules.proc_mode = to,
+            Self::Capabilities(_, to) => rules.capabilities = to,
+            Self::CapabilitiesMax(_, to) => rules.capabilities_max = to,
             Self::RecordsPerSecond(_, to) => rules.records_per_second = to,
             Self::RecordBurst(_, to) => rules.record_burst = to,
             _ => {}
@@ -200,12 +208,13 @@ impl fmt::Display for Change {
             Self::Removed => f.write_str("removed"),
             Self::Added(rules, network) => write!(
                 f,
-                "added with mode {}, proc {}, records_per_second {}, record_burst {}{}{}",
+                "added with mode {}, proc {}, records_per_second {}, record_burst {}{}{}{}",
                 mode_name(rules.mode),
                 proc_mode_name(rules.proc_mode),
                 rules.records_per_second,
                 rules.record_burst,
                 flag_names(rules.flags).iter().map(|flag| format!(", {flag}")).collect::<Vec<_>>().concat(),
+                shown_capabilities(rules),
                 network.as_ref().map(|network| format!("; {network}")).unwrap_or_default(),
             ),
             Self::Flag { flag: context_flag::NETWORK, is_set: true } => {
@@ -220,6 +229,12 @@ impl fmt::Display for Change {
             Self::Mode(from, to) => write!(f, "mode {} -> {}", mode_name(*from), mode_name(*to)),
             Self::ProcMode(from, to) => {
                 write!(f, "proc {} -> {}", proc_mode_name(*from), proc_mode_name(*to))
+            }
+            Self::Capabilities(from, to) => {
+                write!(f, "capabilities {} -> {}", capabilities_text(*from), capabilities_text(*to))
+            }
+            Self::CapabilitiesMax(from, to) => {
+                write!(f, "capabilities_max {} -> {}", capabilities_text(*from), capabilities_text(*to))
             }
             Self::RecordsPerSecond(from, to) => write!(f, "records_per_second {from} -> {to}"),
             Self::RecordBurst(from, to) => write!(f, "record_burst {from} -> {to}"),
@@ -241,6 +256,13 @@ impl fmt::Display for Change {
             }
         }
     }
+}
+
+/// What a row says of capabilities beside the default.
+fn shown_capabilities(rules: &ContextRules) -> String {
+    let sets = [("capabilities", rules.capabilities), ("capabilities_max", rules.capabilities_max)];
+    let given = sets.into_iter().filter(|(_, set)| *set != DEFAULT_SET);
+    given.map(|(key, set)| format!(", {key} {}", capabilities_text(set))).collect::<Vec<_>>().concat()
 }
 
 const fn switch(is_set: bool) -> &'static str {
@@ -312,6 +334,14 @@ fn changes_of(before: &ContextRules, after: &ContextRules) -> Vec<Change> {
     number(before.proc_mode, after.proc_mode, Change::ProcMode);
     number(before.records_per_second, after.records_per_second, Change::RecordsPerSecond);
     number(before.record_burst, after.record_burst, Change::RecordBurst);
+    let mut set =
+        |from: CapabilitySet, to: CapabilitySet, change: fn(CapabilitySet, CapabilitySet) -> Change| {
+            if from != to {
+                changes.push(change(from, to));
+            }
+        };
+    set(before.capabilities, after.capabilities, Change::Capabilities);
+    set(before.capabilities_max, after.capabilities_max, Change::CapabilitiesMax);
     for bit in 0..u32::BITS {
         let flag = 1 << bit;
         if (before.flags ^ after.flags) & flag != 0 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use vs_common::capability::DEFAULT_SET;
 use vs_common::hook::Hook;
 use vs_common::id::{Generation, Xid};
 use vs_common::limits::{MAX_ADDRESSES, MAX_CONTEXTS, MAX_PORTS};
@@ -14,7 +15,7 @@ use super::context::{
 };
 use super::needs::needed_hooks;
 use super::network::{Network, Networks};
-use crate::policy::{Confine, Policy};
+use crate::policy::{Confine, Policy, capabilities_text};
 
 /// The rows of one epoch.
 pub type Rows = BTreeMap<Xid, ContextRules>;
@@ -159,6 +160,9 @@ pub fn compile(policy: &Policy, known: &Known<'_>) -> Result<MapEntries, Compile
         if context.files().is_some_and(|files| files.root().is_some()) {
             flags |= context_flag::ROOT;
         }
+        if context.capabilities().set_utsname().value() {
+            flags |= context_flag::SET_UTSNAME;
+        }
         rows.insert(xid, context_rules(context, generation, flags));
     }
     if let Some(host) = policy.host_network() {
@@ -264,7 +268,7 @@ impl fmt::Display for MapEntries {
         }
         for (xid, rules) in &self.rows {
             let flags = flag_names(rules.flags).join("+");
-            writeln!(
+            write!(
                 f,
                 "xid {xid} generation {} name {} mode {} proc {} flags {} records_per_second {} record_burst {}",
                 rules.generation.0,
@@ -275,6 +279,14 @@ impl fmt::Display for MapEntries {
                 rules.records_per_second,
                 rules.record_burst,
             )?;
+            for (key, set) in
+                [("capabilities", rules.capabilities), ("capabilities_max", rules.capabilities_max)]
+            {
+                if set != DEFAULT_SET {
+                    write!(f, " {key} {}", capabilities_text(set))?;
+                }
+            }
+            writeln!(f)?;
             if let Some(network) = self.networks.get(xid) {
                 writeln!(f, "  generation {}; {network}", network.rules.generation.0)?;
             }

@@ -144,14 +144,29 @@ pub fn explain(
         Party::Host | Party::Unknown => None,
     };
     let capability = question.capability.unwrap_or_default();
+    let usable = match &actor {
+        Party::Context(label) => entries.rows().get(&label.xid).map_or(0, |rules| rules.capabilities),
+        Party::Host | Party::Unknown => 0,
+    };
     let networks = entries.networks();
     let barrier = question.path.as_deref().and_then(|path| files::barrier(policy, path));
     let is_barrier = barrier.is_some();
     // It is the way in that is asked about: from outside of any tree of one's own.
     let is_below_root = directory.is_some_and(files::is_root);
     let from = ReceivedFrom { is_in_own_tree: false, is_below_root };
-    let facts =
-        Target { process, file, owner, is_barrier, from, capability, socket, address, network, networks };
+    let facts = Target {
+        process,
+        file,
+        owner,
+        is_barrier,
+        from,
+        capability,
+        usable,
+        socket,
+        address,
+        network,
+        networks,
+    };
     let asking_of_network = act.hook.info().need == Need::Network;
     let asking = beyond_addresses(identity(entries, &actor, Standing::Member), asking_of_network);
     let verdict = act.decide(asking, &facts);

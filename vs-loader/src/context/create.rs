@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 
+use vs_common::capability::DEFAULT_SET;
 use vs_common::id::{Generation, Xid};
 use vs_common::policy_entry::{ContextRules, Mode, ProcMode, context_flag};
 
@@ -84,6 +85,8 @@ pub fn row(rows: &Rows, wish: &Wish<'_>) -> Result<(Xid, ContextRules), CreateEr
         records_per_second,
         record_burst,
         reserved: 0,
+        capabilities: DEFAULT_SET,
+        capabilities_max: DEFAULT_SET,
         name: checked.to_padded(),
     };
     Ok((xid, rules))

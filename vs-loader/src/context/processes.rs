@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
+use vs_common::capability::CapabilitySet;
 use vs_common::context::Tag;
 
 use crate::maps::store::{Store, StoreError};
@@ -75,6 +76,15 @@ impl Member {
             act: format!("ask whether the process {} lives", self.pid),
             cause,
         })
+    }
+
+    /// Its bounding set; nothing, if it has ended.
+    pub fn bounding_set(&self) -> Option<CapabilitySet> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
+        // The folder was this process's only if the process is there still.
+        let set = CapabilitySet::from_str_radix(line.trim(), 16).ok()?;
+        self.has_ended().is_ok_and(|has_ended| !has_ended).then_some(set)
     }
 
     /// What `/proc` says of it; nothing, if it has ended.

@@ -13,7 +13,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
-use vs_common::capability::SAFE_SET;
 
 use super::Witness;
 use super::channel::{Channel, Message};
@@ -125,7 +124,7 @@ pub(super) fn start(
     let launcher = syscall::fork(token, || {
         // SAFETY: the parent's end; this child has no use for it and ends with `_exit`.
         unsafe { our_launcher.close_copy() };
-        let launched = launch(token, || first_process(&mut *store, context, &theirs));
+        let launched = launch(token, context, || first_process(&mut *store, context, &theirs));
         // It stays until the reaper is held: until then nobody else may take leave of it and free its number.
         namespaces::report(&launchers, &launched.map_or_else(|error| Message::failed(&error), Message::Born))
     })
@@ -150,8 +149,12 @@ pub(super) fn start(
 }
 
 /// In the launcher: makes the namespaces, and their first process.
-fn launch(token: SingleThreaded, first_process: impl FnOnce() -> u8) -> Result<Pid, MakeError> {
-    namespaces::unshare_host_tree(token, UnshareFlags::NEWPID | UnshareFlags::NEWNS)?;
+fn launch(
+    token: SingleThreaded,
+    context: &Context,
+    first_process: impl FnOnce() -> u8,
+) -> Result<Pid, MakeError> {
+    namespaces::unshare_host_tree(token, UnshareFlags::NEWPID | namespaces::flags_of(context))?;
     syscall::fork(token, first_process).map_err(MakeError::Fork)
 }
 
@@ -194,7 +197,7 @@ fn accompany(
     let namespace = |pin| {
         namespaces::namespace_of(&member, pin).map_err(|error| ReaperError::NotStarted(error.to_string()))
     };
-    namespaces::pin(directory, &namespace(Pin::Mount)?, Some(&namespace(Pin::Process)?))?;
+    namespaces::pin(directory, &namespace(Pin::Mount)?, Some(&namespace(Pin::Process)?), None)?;
     directory.put_number(REAPER, u64::from(pid.as_raw_nonzero().get().unsigned_abs()))?;
     channel.send(&Message::Go).map_err(failed("speak to the reaper"))?;
     // The end of the channel means that it has executed its program, or is gone.
@@ -266,7 +269,8 @@ fn become_reaper(
     unsafe { syscall::close_from(3, Some(channel.number())) }
         .map_err(unable("close the host's descriptors"))?;
     let program = sealed::seal(NAME, &mut &*PROGRAM)?;
-    capabilities::drop_to(SAFE_SET)?;
+    capabilities::drop_to(context.entry_capabilities)?;
+    capabilities::drop_the_rest(context.entry_capabilities)?;
     channel.send(&Message::Tagged).map_err(unable("report to the launching vs"))?;
     channel.wait_for_go().map_err(unable("go on"))?;
     syscall::reset_signals().map_err(unable("reset the signals"))?;

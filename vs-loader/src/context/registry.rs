@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use vs_common::capability::{CapabilitySet, RAW_SET, SAFE_SET};
+use vs_common::capability::{CapabilitySet, SYS_ADMIN};
 use vs_common::context::{Tag, lifecycle};
 use vs_common::id::{Epoch, Generation, Xid};
 use vs_common::policy_entry::{ContextKey, ContextRules, Mode, ProcMode, context_flag};
@@ -71,8 +71,12 @@ pub struct Context {
     pub is_orphan: bool,
     /// It confines addresses and nothing else.
     pub is_network_only: bool,
-    /// What is left of the capabilities to who enters.
+    /// The capabilities that its processes may use now.
     pub capabilities: CapabilitySet,
+    /// What they may ever use.
+    pub capabilities_max: CapabilitySet,
+    /// What is left of the capabilities to who enters.
+    pub entry_capabilities: CapabilitySet,
     /// The bits of a member's lifecycle that say where it lives ([`ContextRules::residence`]).
     pub residence: u32,
 }
@@ -103,9 +107,16 @@ impl Context {
             is_dynamic: rules.flags & context_flag::DYNAMIC != 0,
             is_orphan: rules.flags & context_flag::ORPHAN != 0,
             is_network_only: rules.flags & context_flag::NETWORK_ONLY != 0,
-            capabilities: if rules.flags & context_flag::RAW != 0 { RAW_SET } else { SAFE_SET },
+            capabilities: rules.capabilities,
+            capabilities_max: rules.capabilities_max,
+            entry_capabilities: rules.entry_capabilities(),
             residence: rules.residence(key.xid),
         })
+    }
+
+    /// Whether it has a UTS namespace of its own, in which it sets its name.
+    pub const fn has_own_hostname(&self) -> bool {
+        self.entry_capabilities >> SYS_ADMIN & 1 != 0
     }
 
     /// The tag of a process that is entering.
@@ -263,6 +274,8 @@ pub(super) mod tests {
             records_per_second: 1,
             record_burst: 1,
             reserved: 0,
+            capabilities: vs_common::capability::DEFAULT_SET,
+            capabilities_max: vs_common::capability::DEFAULT_SET,
             name: padded,
         }
     }

@@ -132,17 +132,20 @@ pub enum Pin {
     Mount,
     /// The PID namespace.
     Process,
+    /// The UTS namespace.
+    Hostname,
 }
 
 impl Pin {
-    /// Both, in the order in which they are removed.
-    const ALL: [Self; 2] = [Self::Mount, Self::Process];
+    /// All, in the order in which they are removed.
+    const ALL: [Self; 3] = [Self::Mount, Self::Process, Self::Hostname];
 
     /// Its name here, and below `/proc/PID/ns`.
     pub(super) const fn file_name(self) -> &'static str {
         match self {
             Self::Mount => "mnt",
             Self::Process => "pid",
+            Self::Hostname => "uts",
         }
     }
 
@@ -150,6 +153,7 @@ impl Pin {
         match self {
             Self::Mount => libc::CLONE_NEWNS,
             Self::Process => libc::CLONE_NEWPID,
+            Self::Hostname => libc::CLONE_NEWUTS,
         }
     }
 }

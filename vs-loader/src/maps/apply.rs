@@ -15,6 +15,7 @@ use vs_common::limits::MAX_CONTEXTS;
 use vs_common::map_name;
 use vs_common::policy_entry::{ContextKey, ContextRules, ContextState, EpochInfo};
 
+use super::capabilities::common_of;
 pub use super::files::files_of;
 use super::files::{filter_of, judged_in, put_files, remove_files};
 pub use super::networks::networks_of;
@@ -247,6 +248,7 @@ fn prepare<S: Store, P: Programs>(
     }
     put_networks(store, rows, &wanted.networks, new)?;
     put_files(store, &wanted.files, judged_in(new, rows))?;
+    store.set_common_capabilities(common_of(new, rows))?;
     store.put_epoch_info(new, &wanted.info)?;
     read_back(store, wanted, new)?;
     let in_force = (old != Epoch(0)).then_some(old);
@@ -270,6 +272,9 @@ fn read_back<S: Store, E: std::error::Error>(
         || store.files_judged(epoch)? != judged_in(epoch, &wanted.rows)
     {
         return Err(ApplyError::ReadBack(map_name::FILES));
+    }
+    if store.common_capabilities(epoch)? != common_of(epoch, &wanted.rows) {
+        return Err(ApplyError::ReadBack(map_name::CAPABILITIES));
     }
     if store.epoch_info(epoch)? != Some(wanted.info) {
         return Err(ApplyError::ReadBack(map_name::EPOCHS));

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
+use vs_common::capability::CommonCapabilities;
 use vs_common::context::Tag;
 use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
@@ -81,6 +82,7 @@ pub(crate) struct FakeStore {
     pub(crate) confined: [u32; 2],
     pub(crate) files: BTreeMap<FileKey, FileRow>,
     pub(crate) judged: [FilesJudged; 2],
+    pub(crate) common: [CommonCapabilities; 2],
     pub(crate) filters: [FileFilter; 2],
     pub(crate) ports: BTreeSet<(ContextKey, PortPrefix)>,
     pub(crate) sources: BTreeMap<(AddressKey, u8), Address>,
@@ -105,6 +107,7 @@ impl FakeStore {
             confined: [0; 2],
             files: BTreeMap::new(),
             judged: [FilesJudged::default(); 2],
+            common: [CommonCapabilities::default(); 2],
             filters: [[0; FILTER_WORDS]; 2],
             ports: BTreeSet::new(),
             sources: BTreeMap::new(),
@@ -318,6 +321,17 @@ impl Store for FakeStore {
     fn set_files_judged(&mut self, judged: FilesJudged) -> Result<(), StoreError> {
         self.faults.step(map_name::FILE_EPOCHS, "write")?;
         self.judged[judged.epoch.0 as usize & 1] = judged;
+        Ok(())
+    }
+
+    fn common_capabilities(&self, epoch: Epoch) -> Result<CommonCapabilities, StoreError> {
+        self.faults.step(map_name::CAPABILITIES, "read")?;
+        Ok(self.common[epoch.0 as usize & 1])
+    }
+
+    fn set_common_capabilities(&mut self, common: CommonCapabilities) -> Result<(), StoreError> {
+        self.faults.step(map_name::CAPABILITIES, "write")?;
+        self.common[common.epoch as usize & 1] = common;
         Ok(())
     }
 

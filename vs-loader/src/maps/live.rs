@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use aya::Pod;
 use aya::maps::Map;
 use aya_obj::generated::bpf_map_type;
+use vs_common::capability::CommonCapabilities;
 use vs_common::context::Tag;
 use vs_common::filesystem::{FILTER_WORDS, FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
@@ -75,6 +76,7 @@ pub struct LiveStore {
     files: TypedMap<FileKey, FileRow>,
     file_epochs: TypedMap<u32, FilesJudged>,
     file_filters: TypedMap<u32, u64>,
+    capabilities: TypedMap<u32, CommonCapabilities>,
 }
 
 /// A key of `PORTS` as the kernel wants it (`struct bpf_lpm_trie_key`).
@@ -209,6 +211,7 @@ impl LiveStore {
             files: typed(&open, map_name::FILES, BPF_MAP_TYPE_HASH)?,
             file_epochs: typed(&open, map_name::FILE_EPOCHS, BPF_MAP_TYPE_ARRAY)?,
             file_filters: typed(&open, map_name::FILE_FILTERS, BPF_MAP_TYPE_ARRAY)?,
+            capabilities: typed(&open, map_name::CAPABILITIES, BPF_MAP_TYPE_ARRAY)?,
         })
     }
 }
@@ -460,6 +463,17 @@ impl Store for LiveStore {
         self.file_epochs
             .put(&(judged.epoch.0 & 1), &judged, Put::Any)
             .map_err(failed(map_name::FILE_EPOCHS, "write"))
+    }
+
+    fn common_capabilities(&self, epoch: Epoch) -> Result<CommonCapabilities, StoreError> {
+        let common = self.capabilities.get(&(epoch.0 & 1)).map_err(failed(map_name::CAPABILITIES, "read"))?;
+        Ok(common.unwrap_or_default())
+    }
+
+    fn set_common_capabilities(&mut self, common: CommonCapabilities) -> Result<(), StoreError> {
+        self.capabilities
+            .put(&(common.epoch & 1), &common, Put::Any)
+            .map_err(failed(map_name::CAPABILITIES, "write"))
     }
 
     fn set_filesystem_tag(&mut self, root: BorrowedFd<'_>, tag: Tag) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use vs_common::capability::CommonCapabilities;
 use vs_common::context::Tag;
 use vs_common::filesystem::{FileFilter, FileKey, FileRow, FilesJudged};
 use vs_common::hook::Hook;
@@ -273,6 +274,18 @@ pub trait Store {
     /// # Errors
     /// The kernel refused.
     fn set_files_judged(&mut self, judged: FilesJudged) -> Result<(), StoreError>;
+
+    /// The capabilities that all contexts of an epoch may use.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn common_capabilities(&self, epoch: Epoch) -> Result<CommonCapabilities, StoreError>;
+
+    /// Says which capabilities all contexts of an epoch may use.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn set_common_capabilities(&mut self, common: CommonCapabilities) -> Result<(), StoreError>;
 
     /// Gives the whole file system that a descriptor leads to the root of to a context, for as long as it is there.
     ///

@@ -111,6 +111,12 @@ pub struct ContextTable {
     pub directories: Field<Vec<Field<String>>>,
     /// `shared_write`.
     pub shared_write: Field<bool>,
+    /// `capabilities`; a text alone is a list of one, as with the next.
+    pub capabilities: Field<Vec<Field<String>>>,
+    /// `capabilities_max`.
+    pub capabilities_max: Field<Vec<Field<String>>>,
+    /// `context_capabilities`.
+    pub context_capabilities: Field<Vec<Field<String>>>,
     /// What is about its addresses.
     pub network: NetworkKeys,
 }
@@ -182,6 +188,9 @@ impl TableName {
                 "barrier",
                 "directories",
                 "shared_write",
+                "capabilities",
+                "capabilities_max",
+                "context_capabilities",
                 "addresses",
                 "primary",
                 "loopback",

@@ -5,6 +5,7 @@ use std::fmt;
 use vs_common::id::Xid;
 use vs_common::limits::{CONTEXT_NAME_SIZE, MAX_CONTEXTS};
 
+use super::capabilities::CapabilityProblem;
 use super::document::TableName;
 use super::files::FilesProblem;
 use super::network_error::NetworkProblem;
@@ -204,6 +205,15 @@ pub enum Problem {
         /// What.
         #[source]
         cause: FilesProblem,
+    },
+    /// Something about its capabilities.
+    #[error("{table}: {cause}")]
+    Capabilities {
+        /// The context.
+        table: TableName,
+        /// What.
+        #[source]
+        cause: CapabilityProblem,
     },
     /// More contexts than the maps hold.
     #[error("this is context number {count}, and there can be {MAX_CONTEXTS}; remove some")]

@@ -7,6 +7,7 @@
 //! Nothing stops at the first error: a file is read on after an error of syntax as far as the parser can, every table of every file is
 //! validated, and what is found is reported together, each error with file, line, column and cure ([`PolicyErrors`]).
 
+mod capabilities;
 pub mod document;
 mod error;
 mod files;
@@ -20,6 +21,9 @@ mod read;
 mod syntax;
 mod validate;
 
+pub use capabilities::{
+    CapabilityPolicy, CapabilityProblem, capabilities_text, capability_named, capability_names,
+};
 pub use error::{NameError, PolicyError, PolicyErrors, Problem, nearest, nearest_of};
 pub use files::{Directory, FilesPolicy, FilesProblem};
 pub(crate) use model::pad;

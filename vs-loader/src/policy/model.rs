@@ -11,6 +11,7 @@ use vs_common::limits::{CONTEXT_NAME_SIZE, DEFAULT_RECORD_BURST, DEFAULT_RECORDS
 use vs_common::policy_entry::{Mode, ProcMode};
 use vs_common::violation::Violation;
 
+use super::capabilities::CapabilityPolicy;
 use super::error::NameError;
 use super::files::{Directory, FilesPolicy};
 use super::network::{HostNetworkPolicy, NetworkPolicy};
@@ -165,6 +166,7 @@ pub struct ContextPolicy {
     pub(super) description: Option<String>,
     pub(super) network: Option<NetworkPolicy>,
     pub(super) files: Option<FilesPolicy>,
+    pub(super) capabilities: CapabilityPolicy,
 }
 
 impl ContextPolicy {
@@ -216,6 +218,11 @@ impl ContextPolicy {
     /// Its addresses; `None`: it uses the host's.
     pub const fn network(&self) -> Option<&NetworkPolicy> {
         self.network.as_ref()
+    }
+
+    /// Its capabilities.
+    pub const fn capabilities(&self) -> &CapabilityPolicy {
+        &self.capabilities
     }
 
     /// Its directories; `None`: it changes files as the host's permissions let it.

@@ -133,6 +133,24 @@ impl Reader<'_> {
             barrier: self.boolean(&table, keys, "barrier"),
             directories: self.texts(&table, keys, ("directories", "each of directories"), expected::LIST),
             shared_write: self.boolean(&table, keys, "shared_write"),
+            capabilities: self.texts(
+                &table,
+                keys,
+                ("capabilities", "each of capabilities"),
+                expected::TEXT_OR_LIST,
+            ),
+            capabilities_max: self.texts(
+                &table,
+                keys,
+                ("capabilities_max", "each of capabilities_max"),
+                expected::TEXT_OR_LIST,
+            ),
+            context_capabilities: self.texts(
+                &table,
+                keys,
+                ("context_capabilities", "each of context_capabilities"),
+                expected::LIST,
+            ),
             network: self.network(&table, keys),
         }
     }

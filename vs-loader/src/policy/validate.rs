@@ -18,10 +18,12 @@ use super::place::{Located, Place};
 use super::prefix::Claims;
 
 mod barrier;
+mod capabilities;
 mod files;
 mod network;
 mod ports;
 
+use capabilities::{CapabilityKeys, Standing};
 use files::FileKeys;
 use network::Claimant;
 
@@ -210,6 +212,18 @@ impl Validator {
             shared_write: context.shared_write,
         };
         let files = self.files(&table, keys, (is_whole, is_network_only), proc_mode.value);
+        let keys = CapabilityKeys {
+            capabilities: context.capabilities,
+            capabilities_max: context.capabilities_max,
+            context_capabilities: context.context_capabilities,
+        };
+        let standing = Standing {
+            proc_mode: proc_mode.value,
+            is_network_only,
+            has_addresses,
+            is_in_own_directories: files.as_ref().is_some_and(|files| !files.shared_write.value),
+        };
+        let capabilities = self.capabilities(&table, keys, standing);
         if self.names.len() == MAX_CONTEXTS as usize + 1 {
             self.report(place.clone(), Problem::TooManyContexts { count: self.names.len() });
         }
@@ -228,6 +242,7 @@ impl Validator {
                     description,
                     network,
                     files,
+                    capabilities,
                 };
                 self.contexts.insert(context.xid.value, context);
             }

@@ -257,7 +257,10 @@ fn change(
 }
 
 /// Whether the context is still the one that was found before the lock was taken.
-fn same(store: &dyn Store, context: &Context) -> Result<(), Failure> {
+///
+/// # Errors
+/// It is another, or the maps cannot be read.
+pub(super) fn same(store: &dyn Store, context: &Context) -> Result<(), Failure> {
     let epoch = store.epoch()?;
     let rules = store.context_rules(ContextKey { epoch, xid: context.xid })?;
     if rules.is_some_and(|rules| rules.generation == context.generation) {
@@ -277,7 +280,7 @@ fn count_commands(store: &dyn Store, context: &Context) -> Result<usize, Process
     Ok(count)
 }
 
-fn record(announcement: Announcement) {
+pub(super) fn record(announcement: Announcement) {
     if let Err(error) = announce(announcement) {
         eprintln!("vs: {error}");
     }

@@ -13,6 +13,7 @@ use crate::cli::ps::{ProcessAnswer, print_processes};
 use crate::context::processes::{self, ProcessError};
 use crate::context::reaper;
 use crate::context::registry::{self, Context};
+use crate::policy::{capabilities_text, capability_names};
 
 /// A context.
 #[derive(Serialize, Debug)]
@@ -24,6 +25,13 @@ pub(super) struct ContextAnswer {
     proc: &'static str,
     /// "policy", "dynamic" or "orphan".
     origin: &'static str,
+    /// What its processes may use now.
+    capabilities: Vec<String>,
+    /// What they may ever use.
+    capabilities_max: Vec<String>,
+    /// The same for people.
+    #[serde(skip)]
+    sets: [String; 2],
 }
 
 impl ContextAnswer {
@@ -39,6 +47,9 @@ impl ContextAnswer {
                 (true, false) => "dynamic",
                 (false, false) => "policy",
             },
+            capabilities: capability_names(context.capabilities),
+            capabilities_max: capability_names(context.capabilities_max),
+            sets: [context.capabilities, context.capabilities_max].map(capabilities_text),
         }
     }
 }
@@ -135,6 +146,9 @@ pub(super) fn show(ground: &Ground, context: &Context, output: Output) -> Result
         writeln!(out, "mode       {}", context.mode)?;
         writeln!(out, "proc       {}", context.proc)?;
         writeln!(out, "origin     {}", context.origin)?;
+        let [current, max] = &context.sets;
+        let most = if current == max { String::new() } else { format!(", at most {max}") };
+        writeln!(out, "may use    {current}{most}")?;
         writeln!(out, "state      {state}")?;
         if let Some(reaper) = answer.reaper {
             writeln!(out, "reaper     {reaper}")?;

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::hook::{Hook, Need};
 use vs_common::id::Xid;
-use vs_common::policy_entry::ContextRules;
+use vs_common::policy_entry::{ContextRules, context_flag};
 
 use super::network::NetworkAnswer;
 use super::{PlaceAnswer, compile_first, contexts_text, write_wrapped};
@@ -14,7 +15,9 @@ use crate::cli::output::Output;
 use crate::cli::{CommandResult, exit_code, policy_files};
 use crate::compile::explain::{RuleLine, cause};
 use crate::compile::{MapEntries, flag_names, mode_name, name_of, proc_mode_name};
-use crate::policy::{ContextPolicy, FilesPolicy, Place, Policy, SpectatorPolicy};
+use crate::policy::{
+    ContextPolicy, FilesPolicy, Place, Policy, SpectatorPolicy, capabilities_text, capability_names,
+};
 
 /// The answer.
 #[derive(Serialize, Debug)]
@@ -43,10 +46,17 @@ struct ContextAnswer {
     root: Option<String>,
     /// Where it changes files; `None`: as the host's permissions let it.
     directories: Option<Vec<String>>,
-    /// Whether it changes files that are nobody's, too.
     /// Whether no guest passes the directory above its root.
     barrier: bool,
+    /// Whether it changes files that are nobody's, too.
     shared_write: bool,
+    capabilities: Vec<String>,
+    capabilities_max: Vec<String>,
+    /// VServer's context capabilities.
+    context_capabilities: Vec<&'static str>,
+    /// The lines about these for people.
+    #[serde(skip)]
+    sets: Vec<String>,
     description: Option<String>,
     defined_at: Option<PlaceAnswer>,
     /// The same for people.
@@ -113,10 +123,36 @@ fn context(policy: &Policy, entries: &MapEntries, xid: Xid, rules: &ContextRules
         directories: files
             .map(|files| files.directories().iter().map(|directory| directory.path().to_owned()).collect()),
         shared_write: files.is_none_or(|files| files.shared_write().value()),
+        capabilities: capability_names(rules.capabilities),
+        capabilities_max: capability_names(rules.capabilities_max),
+        context_capabilities: grants(rules),
+        sets: sets(rules),
         description: description.map(str::to_owned),
         defined_at: place.map(PlaceAnswer::of),
         place: place.map(Place::to_string).unwrap_or_default(),
     }
+}
+
+fn grants(rules: &ContextRules) -> Vec<&'static str> {
+    let is_granted = rules.flags & context_flag::SET_UTSNAME != 0;
+    if is_granted { vec!["set_utsname"] } else { Vec::new() }
+}
+
+/// What is not as it is by default.
+fn sets(rules: &ContextRules) -> Vec<String> {
+    let (current, max) = (rules.capabilities, rules.capabilities_max);
+    let mut lines = Vec::new();
+    if current != DEFAULT_SET {
+        lines.push(format!("capabilities {}", capabilities_text(current)));
+    }
+    if max != current {
+        lines.push(format!("capabilities_max {}", capabilities_text(max)));
+    }
+    let grants = grants(rules);
+    if !grants.is_empty() {
+        lines.push(format!("context_capabilities {}", grants.join(", ")));
+    }
+    lines
 }
 
 /// A rule and where it is.
@@ -196,6 +232,9 @@ fn print(answer: &ShowAnswer, out: &mut dyn Write) -> io::Result<()> {
             let list = if directories.is_empty() { "none".to_owned() } else { directories.join(", ") };
             let beyond = if context.shared_write { "; and what is nobody's" } else { "" };
             write_wrapped(out, "       ", &format!("directories {list}{beyond}"))?;
+        }
+        for line in &context.sets {
+            write_wrapped(out, "       ", line)?;
         }
     }
     for group in &answer.groups {

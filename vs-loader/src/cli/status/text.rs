@@ -78,6 +78,9 @@ fn contexts(answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
             context.lost
         );
         writeln!(out, "{}", line.trim_end())?;
+        if let Some(sets) = &context.sets {
+            writeln!(out, "  capabilities {sets}")?;
+        }
     }
     Ok(())
 }

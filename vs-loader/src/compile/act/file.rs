@@ -1,9 +1,9 @@
 //! Files and capabilities as decisions tell them apart.
 
-use vs_common::capability;
 use vs_common::filesystem::{FileFacts, file_type, magic};
 
 use super::Target;
+use crate::policy::capability_named;
 
 /// Which file is meant: what the hook reads of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,8 +110,5 @@ pub const FILE_KINDS: &[FileKind] = &[
 
 /// The number of a capability that is given by its name, in whatever case, with or without `CAP_`, or by its number.
 pub fn capability_number(text: &str) -> Option<u32> {
-    let name = text.to_ascii_lowercase();
-    let name = name.strip_prefix("cap_").unwrap_or(&name);
-    let named = (0..).zip(capability::NAMES).find(|(_, known)| *known == name).map(|(number, _)| number);
-    named.or_else(|| name.parse().ok())
+    capability_named(text).or_else(|| text.parse().ok())
 }

@@ -110,18 +110,19 @@ fn what_cannot_be_told_loosens() {
 
 /// Any row at all, as a map could hold it.
 fn any_rules() -> impl Strategy<Value = ContextRules> {
-    (0u64..3, 0u32..4, 0u32..5, any::<u32>(), 0u32..3, 0u32..3, 0u32..2, 0u8..3).prop_map(
-        |(generation, mode, proc_mode, flags, records_per_second, record_burst, reserved, name)| {
-            ContextRules {
-                generation: Generation(generation),
-                mode,
-                proc_mode,
-                flags,
-                records_per_second,
-                record_burst,
-                reserved,
-                name: pad(&format!("c{name}")),
-            }
+    let sets = (any::<u64>(), any::<u64>());
+    (0u64..3, 0u32..4, 0u32..5, any::<u32>(), (0u32..3, 0u32..3), 0u32..2, 0u8..3, sets).prop_map(
+        |(generation, mode, proc_mode, flags, rate, reserved, name, sets)| ContextRules {
+            generation: Generation(generation),
+            mode,
+            proc_mode,
+            flags,
+            records_per_second: rate.0,
+            record_burst: rate.1,
+            reserved,
+            capabilities: sets.0,
+            capabilities_max: sets.1,
+            name: pad(&format!("c{name}")),
         },
     )
 }

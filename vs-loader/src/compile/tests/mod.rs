@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use vs_common::capability::DEFAULT_SET;
 use vs_common::id::{Generation, Xid};
 use vs_common::policy_entry::ContextRules;
 
@@ -44,6 +45,8 @@ fn rules(name: &str, generation: u64) -> ContextRules {
         records_per_second: 100,
         record_burst: 400,
         reserved: 0,
+        capabilities: DEFAULT_SET,
+        capabilities_max: DEFAULT_SET,
         name: pad(name),
     }
 }

@@ -1,12 +1,14 @@
 //! The real drop: what no hook can give back.
 //!
-//! All five sets end as [`vs_common::capability::SAFE`] or less, of who may have raw sockets with [`vs_common::capability::NET_RAW`], and are read
-//! back. `no_new_privs` is not set: setuid programs
-//! inside are wanted, and the bounding set holds them as well. Supplementary to the `capable` hook, not instead of it.
+//! All five sets end as what policy lets the context ever use, or less, and are read back: `/proc/PID/status` tells the truth. In two steps:
+//! the bounding, ambient and inheritable sets before anybody of the context could see the process, the permitted one when it has changed its
+//! user, for which it needs [`ENTRY_SET`]. `no_new_privs` is not set: setuid programs inside are wanted, and the bounding set holds them as
+//! well. Supplementary to the `capable` hook, not instead of it.
 
 use std::io;
 
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use vs_common::capability::ENTRY_SET;
 
 /// Why capabilities were not dropped.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +35,8 @@ fn failed<E: Into<io::Error>>(act: &'static str) -> impl FnOnce(E) -> Capability
     move |cause| CapabilityError::Io { act, cause: cause.into() }
 }
 
-/// Drops all but these capabilities of this process, for good.
+/// Drops all but these capabilities of this process, for good; those that it needs on its way to its exec it has until
+/// [`drop_the_rest`] or the exec.
 ///
 /// # Errors
 /// The kernel refused, or kept more than it was told to.
@@ -43,6 +46,79 @@ pub(in crate::context) fn drop_to(kept: vs_common::capability::CapabilitySet) ->
     rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::empty())
         .map_err(failed("reset the securebits"))?;
     rustix::thread::clear_ambient_capability_set().map_err(failed("clear the ambient set"))?;
+    bound(kept)?;
+    let until_exec = kept | CapabilitySet::from_bits_retain(ENTRY_SET);
+    permit(until_exec)?;
+    read_back(kept, until_exec)
+}
+
+/// Drops what the process needed on its way, too.
+///
+/// # Errors
+/// As [`drop_to`].
+pub(in crate::context) fn drop_the_rest(
+    kept: vs_common::capability::CapabilitySet,
+) -> Result<(), CapabilityError> {
+    let kept = CapabilitySet::from_bits_retain(kept);
+    permit(kept)?;
+    read_back(kept, kept)
+}
+
+/// One set of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// Which.
+    pub set: &'static str,
+    /// What is in it.
+    pub capabilities: vs_common::capability::CapabilitySet,
+}
+
+/// The sets of this process.
+///
+/// # Errors
+/// The kernel refused.
+pub fn own() -> Result<[Held; 5], CapabilityError> {
+    let sets = held()?;
+    let (bounding, ambient) = bounding_and_ambient()?;
+    let sets = [
+        ("effective", sets.effective),
+        ("permitted", sets.permitted),
+        ("inheritable", sets.inheritable),
+        ("bounding", bounding),
+        ("ambient", ambient),
+    ];
+    Ok(sets.map(|(set, capabilities)| Held { set, capabilities: capabilities.bits() }))
+}
+
+/// Drops all but these capabilities of this process, of all five sets, and leaves these as they are.
+///
+/// # Errors
+/// The kernel refused: without `CAP_SETPCAP` nothing leaves the bounding set.
+pub fn reduce(kept: vs_common::capability::CapabilitySet) -> Result<(), CapabilityError> {
+    let kept = CapabilitySet::from_bits_retain(kept);
+    bound(kept)?;
+    let sets = held()?;
+    // The kernel takes what is no longer permitted or inheritable out of the ambient set.
+    let sets = CapabilitySets {
+        effective: sets.effective & kept,
+        permitted: sets.permitted & kept,
+        inheritable: sets.inheritable & kept,
+    };
+    rustix::thread::set_capabilities(None, sets).map_err(failed("set the capabilities"))?;
+    for Held { set, capabilities } in own()? {
+        check_excess(&[(set, CapabilitySet::from_bits_retain(capabilities))], kept)?;
+    }
+    Ok(())
+}
+
+fn permit(kept: CapabilitySet) -> Result<(), CapabilityError> {
+    let permitted = held()?.permitted & kept;
+    let sets = CapabilitySets { effective: permitted, permitted, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(failed("set the capabilities"))
+}
+
+/// Drops all others from the bounding set.
+fn bound(kept: CapabilitySet) -> Result<(), CapabilityError> {
     for capability in each() {
         match rustix::thread::capability_is_in_bounding_set(capability) {
             // Beyond the last that this kernel knows.
@@ -56,10 +132,7 @@ pub(in crate::context) fn drop_to(kept: vs_common::capability::CapabilitySet) ->
             }
         }
     }
-    let permitted = held()?.permitted & kept;
-    let sets = CapabilitySets { effective: permitted, permitted, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).map_err(failed("set the capabilities"))?;
-    read_back(kept)
+    Ok(())
 }
 
 fn each() -> impl Iterator<Item = CapabilitySet> {
@@ -70,7 +143,14 @@ fn held() -> Result<CapabilitySets, CapabilityError> {
     rustix::thread::capabilities(None).map_err(failed("read the capabilities"))
 }
 
-fn read_back(kept: CapabilitySet) -> Result<(), CapabilityError> {
+fn read_back(kept: CapabilitySet, permitted: CapabilitySet) -> Result<(), CapabilityError> {
+    let (bounding, ambient) = bounding_and_ambient()?;
+    let sets = held()?;
+    check_excess(&[("permitted", sets.permitted), ("effective", sets.effective)], permitted)?;
+    check_excess(&[("inheritable", sets.inheritable), ("bounding", bounding), ("ambient", ambient)], kept)
+}
+
+fn bounding_and_ambient() -> Result<(CapabilitySet, CapabilitySet), CapabilityError> {
     let mut bounding = CapabilitySet::empty();
     let mut ambient = CapabilitySet::empty();
     for capability in each() {
@@ -86,15 +166,7 @@ fn read_back(kept: CapabilitySet) -> Result<(), CapabilityError> {
             ambient |= capability;
         }
     }
-    let sets = held()?;
-    let sets = [
-        ("permitted", sets.permitted),
-        ("effective", sets.effective),
-        ("inheritable", sets.inheritable),
-        ("bounding", bounding),
-        ("ambient", ambient),
-    ];
-    check_excess(&sets, kept)
+    Ok((bounding, ambient))
 }
 
 fn check_excess(sets: &[(&'static str, CapabilitySet)], kept: CapabilitySet) -> Result<(), CapabilityError> {
@@ -109,17 +181,18 @@ fn check_excess(sets: &[(&'static str, CapabilitySet)], kept: CapabilitySet) -> 
 
 #[cfg(test)]
 mod tests {
-    use vs_common::capability::{RAW_SET, SAFE_SET};
+    use vs_common::capability::DEFAULT_SET;
 
     use super::*;
 
-    const SAFE: CapabilitySet = CapabilitySet::from_bits_retain(SAFE_SET);
+    const DEFAULT: CapabilitySet = CapabilitySet::from_bits_retain(DEFAULT_SET);
 
     #[test]
     fn what_is_safe_passes_and_one_more_is_named() {
-        check_excess(&[("permitted", SAFE), ("ambient", CapabilitySet::empty())], SAFE).unwrap();
-        for beyond in each().filter(|capability| !SAFE.contains(*capability)) {
-            let error = check_excess(&[("permitted", SAFE), ("bounding", SAFE | beyond)], SAFE).unwrap_err();
+        check_excess(&[("permitted", DEFAULT), ("ambient", CapabilitySet::empty())], DEFAULT).unwrap();
+        for beyond in each().filter(|capability| !DEFAULT.contains(*capability)) {
+            let error =
+                check_excess(&[("permitted", DEFAULT), ("bounding", DEFAULT | beyond)], DEFAULT).unwrap_err();
             assert!(
                 matches!(error, CapabilityError::Excess { set: "bounding", excess } if excess == beyond.bits())
             );
@@ -127,11 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn raw_sockets_take_one_capability_more() {
-        let raw = CapabilitySet::from_bits_retain(RAW_SET);
-        assert_eq!(raw.difference(SAFE), CapabilitySet::NET_RAW);
-        check_excess(&[("bounding", raw)], raw).unwrap();
-        check_excess(&[("bounding", raw)], SAFE).unwrap_err();
+    fn on_the_way_it_changes_its_user_and_its_groups_and_gives_up_capabilities() {
+        let way = CapabilitySet::SETGID | CapabilitySet::SETUID | CapabilitySet::SETPCAP;
+        assert_eq!(CapabilitySet::from_bits_retain(ENTRY_SET), way);
     }
 
     #[test]
@@ -142,7 +213,7 @@ mod tests {
             CapabilitySet::SYS_MODULE,
             CapabilitySet::DAC_READ_SEARCH,
         ] {
-            assert!(!SAFE.contains(capability));
+            assert!(!DEFAULT.contains(capability));
         }
     }
 }

@@ -174,6 +174,13 @@ fn join(plan: &Plan<'_>, token: SingleThreaded) -> Result<(), ChildError> {
         rustix::thread::move_into_link_name_space(process.as_fd(), Some(LinkNameSpaceType::ProcessID))
             .map_err(failed("join the context's PID namespace"))?;
     }
+    if let Some(hostname) = &namespaces.hostname {
+        rustix::thread::move_into_link_name_space(
+            hostname.as_fd(),
+            Some(LinkNameSpaceType::HostNameAndNISDomainName),
+        )
+        .map_err(failed("join the context's UTS namespace"))?;
+    }
     // Sets the root and the working directory as well, to the root of the tree.
     rustix::thread::move_into_link_name_space(namespaces.mount.as_fd(), Some(LinkNameSpaceType::Mount))
         .map_err(failed("join the context's mount namespace"))
@@ -227,6 +234,7 @@ fn become_command(plan: &Plan<'_>, channel: &Channel) -> Result<(), ChildError> 
     rustix::process::umask(Mode::from_raw_mode(0o022));
     syscall::join_new_session_keyring().map_err(failed("begin a session keyring"))?;
     become_user(plan.user)?;
+    capabilities::drop_the_rest(plan.capabilities)?;
     // Changing the user has set it to the sysctl fs.suid_dumpable.
     make_undumpable()?;
     rustix::process::set_parent_process_death_signal(None).map_err(failed("outlive the launching vs"))?;

@@ -130,7 +130,7 @@ pub fn enter(
         origin: origin.filter(|_| namespaces.is_none() && root.is_none()),
         root: root.as_ref(),
         tag: context.entering_tag(),
-        capabilities: context.capabilities,
+        capabilities: context.entry_capabilities,
         uses,
         user: &request.user,
         directory: &request.directory,

@@ -85,6 +85,8 @@ pub struct Namespaces {
     pub mount: OwnedFd,
     /// The PID namespace, if the context has one.
     pub process: Option<OwnedFd>,
+    /// The UTS namespace, if the context may have one.
+    pub hostname: Option<OwnedFd>,
 }
 
 /// A context's namespaces, found or made; nothing for one that lives in the host's.
@@ -109,11 +111,11 @@ pub(super) fn obtain(
     match context.proc_mode {
         ProcMode::Plain => Ok(None),
         ProcMode::Hidepid => {
-            let mount = match find_mount(store, &directory, context)? {
-                Some(mount) => mount,
+            let found = match find_mount(store, &directory, context)? {
+                Some(found) => found,
                 None => make_mount(store, &directory, context, witness, token)?,
             };
-            Ok(Some(Namespaces { mount, process: None }))
+            Ok(Some(found))
         }
         ProcMode::Pidns => {
             let reaper = match reaper::find(store, &directory, context)? {
@@ -137,11 +139,17 @@ fn find_with_reaper(directory: &ContextDirectory, reaper: &Member) -> Result<Nam
         mount
     } else {
         let mount = namespace_of(reaper, Pin::Mount)?;
-        pin(directory, &mount, Some(&process))?;
+        pin(directory, &mount, Some(&process), None)?;
         directory.put_number(REAPER, u64::from(reaper.pid.as_raw_nonzero().get().unsigned_abs()))?;
         mount
     };
-    Ok(Namespaces { mount, process: Some(process) })
+    // The reaper's own, whether the host's or not: all of a context have the same name.
+    Ok(Namespaces { mount, process: Some(process), hostname: Some(namespace_of(reaper, Pin::Hostname)?) })
+}
+
+/// What is to be made anew for a context's mount tree to stand in.
+pub(super) fn flags_of(context: &Context) -> UnshareFlags {
+    if context.has_own_hostname() { UnshareFlags::NEWNS | UnshareFlags::NEWUTS } else { UnshareFlags::NEWNS }
 }
 
 /// Keeps namespaces alive in place of those that were.
@@ -149,52 +157,61 @@ pub(super) fn pin(
     directory: &ContextDirectory,
     mount: &OwnedFd,
     process: Option<&OwnedFd>,
+    hostname: Option<&OwnedFd>,
 ) -> Result<(), StateError> {
     directory.unpin()?;
+    if let Some(hostname) = hostname {
+        directory.pin(Pin::Hostname, hostname.as_fd())?;
+    }
     directory.pin(Pin::Mount, mount.as_fd())?;
     process.map_or(Ok(()), |process| directory.pin(Pin::Process, process.as_fd()))
 }
 
-/// The mount namespace of a context without a reaper: as it is pinned, or that of one of its processes.
+/// The namespaces of a context without a reaper: as they are pinned, or those of one of its processes.
 fn find_mount(
     store: &dyn Store,
     directory: &ContextDirectory,
     context: &Context,
-) -> Result<Option<OwnedFd>, NamespaceError> {
+) -> Result<Option<Namespaces>, NamespaceError> {
     if directory.number(GENERATION)? == Some(context.generation.0)
         && directory.number(TREE)?.unwrap_or_default() == tree_number(store, context)?
         && let Some(mount) = directory.pinned(Pin::Mount)?
     {
-        return Ok(Some(mount));
+        let hostname = directory.pinned(Pin::Hostname)?;
+        return Ok(Some(Namespaces { mount, process: None, hostname }));
     }
     let mut found = None;
     processes::for_each_member(store, |member| {
         if found.is_none() && context.has(&member.tag) && !member.tag.is_entering() {
-            found = Some(namespace_of(&member, Pin::Mount)?);
+            found = Some(Namespaces {
+                mount: namespace_of(&member, Pin::Mount)?,
+                process: None,
+                hostname: Some(namespace_of(&member, Pin::Hostname)?),
+            });
         }
         Ok::<_, NamespaceError>(())
     })?;
-    if let Some(mount) = &found {
-        pin(directory, mount, None)?;
+    if let Some(found) = &found {
+        pin(directory, &found.mount, None, found.hostname.as_ref())?;
         directory.put_number(GENERATION, context.generation.0)?;
         directory.put_number(TREE, tree_number(store, context)?)?;
     }
     Ok(found)
 }
 
-/// Makes a mount namespace, in a child that ends when it is pinned.
+/// Makes the namespaces, in a child that ends when they are pinned.
 fn make_mount(
     store: &mut dyn Store,
     directory: &ContextDirectory,
     context: &Context,
     witness: &mut dyn Witness,
     token: SingleThreaded,
-) -> Result<OwnedFd, NamespaceError> {
+) -> Result<Namespaces, NamespaceError> {
     let (ours, theirs) = Channel::pair().map_err(failed("make a channel to the child"))?;
     let maker = syscall::fork(token, || {
         // SAFETY: the parent's end; this child has no use for it and ends with `_exit`.
         unsafe { ours.close_copy() };
-        let made = unshare_host_tree(token, UnshareFlags::NEWNS)
+        let made = unshare_host_tree(token, flags_of(context))
             .and_then(|()| build_tree(&mut *store, context, Visibility::PtraceableOnly))
             .and_then(|notices| send_notices(&theirs, notices).map_err(MakeError::Report));
         report(&theirs, &made.map_or_else(|error| Message::failed(&error), |()| Message::Tagged))
@@ -203,10 +220,12 @@ fn make_mount(
     drop(theirs);
     let made = await_made(&ours, context, witness).and_then(|()| {
         let mount = open_namespace(maker, Pin::Mount)?;
-        pin(directory, &mount, None)?;
+        let hostname =
+            if context.has_own_hostname() { Some(open_namespace(maker, Pin::Hostname)?) } else { None };
+        pin(directory, &mount, None, hostname.as_ref())?;
         directory.put_number(GENERATION, context.generation.0)?;
         directory.put_number(TREE, tree_number(store, context)?)?;
-        Ok(mount)
+        Ok(Namespaces { mount, process: None, hostname })
     });
     // The child waits for a word or for the end of the channel, whichever comes.
     drop(ours);
@@ -242,10 +261,11 @@ fn own_temporary(files: &Files, context: &Context) -> Vec<&'static str> {
     tree::TEMPORARY.into_iter().filter(|place| !is_given(place)).collect()
 }
 
-/// A number that tells apart the trees that a context may have under policies that it may live through without a process.
+/// A number that tells apart the namespaces that a context may have under policies that it may live through without a process.
 fn tree_number(store: &dyn Store, context: &Context) -> Result<u64, StoreError> {
     let root = root_of(&files_of(store, store.epoch()?)?, context.xid).map_or(0, |(key, _)| key.inode);
-    Ok(root << 1 | u64::from(context.residence & lifecycle::FILES != 0))
+    let has_files = context.residence & lifecycle::FILES != 0;
+    Ok(root << 2 | u64::from(context.has_own_hostname()) << 1 | u64::from(has_files))
 }
 
 /// Why a child could not make namespaces.

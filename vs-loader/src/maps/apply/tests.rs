@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vs_common::capability::DEFAULT_SET;
 use vs_common::context::Tag;
 use vs_common::filesystem::FileKey;
 use vs_common::id::Xid;
@@ -104,6 +105,8 @@ fn rules(name: &str, mode: Mode) -> ContextRules {
         records_per_second: 100,
         record_burst: 400,
         reserved: 0,
+        capabilities: DEFAULT_SET,
+        capabilities_max: DEFAULT_SET,
         name: bytes,
     }
 }

@@ -6,6 +6,7 @@ use vs_common::policy_entry::{Mode, ProcMode};
 
 use super::*;
 
+mod capabilities;
 mod network;
 mod wrong;
 mod wrong_files;
@@ -175,7 +176,7 @@ fn a_message_is_short_whatever_the_file_holds() {
     let found =
         errors_of(&format!("[context.web]\nxid = {}\n{long} = 1\nmode = \"{long}\"\n", "9".repeat(100_000)));
     assert_eq!(found.len(), 3);
-    assert!(found.iter().all(|error| error.len() < 400), "{found:?}");
+    assert!(found.iter().all(|error| error.len() < 480), "{found:?}");
     let many = (0..500).map(|n| format!("k{n} = 1\n")).collect::<Vec<_>>().concat();
     let shown = parse(&sources(&[("p", &many)])).unwrap_err().to_string();
     assert_eq!(shown.lines().count(), 102);

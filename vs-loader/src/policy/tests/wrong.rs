@@ -4,11 +4,11 @@
 pub(super) const WRONG: &[(&str, &str)] = &[
     (
         "[context.web]\nxid = 100\nprox = \"plain\"\n",
-        "p:3:1: context \"web\": unknown key \"prox\"; did you mean \"proc\"? known keys: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
+        "p:3:1: context \"web\": unknown key \"prox\"; did you mean \"proc\"? known keys: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, capabilities, capabilities_max, context_capabilities, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
     ),
     (
         "[context.web]\nxid = 100\nzzzzzz = 1\n",
-        "p:3:1: context \"web\": unknown key \"zzzzzz\"; known keys: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
+        "p:3:1: context \"web\": unknown key \"zzzzzz\"; known keys: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, capabilities, capabilities_max, context_capabilities, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
     ),
     (
         "[context.web]\nxid = 100\n[contxt.db]\nxid = 101\n",
@@ -24,7 +24,7 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[context.web]\nxid = 100\nproc_lock = true\n",
-        "p:3:1: context \"web\": the key \"proc_lock\" belongs in [host]; known keys here: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
+        "p:3:1: context \"web\": the key \"proc_lock\" belongs in [host]; known keys here: xid, mode, proc, confine, description, records_per_second, record_burst, root, barrier, directories, shared_write, capabilities, capabilities_max, context_capabilities, addresses, primary, loopback, multicast, broadcast, show_any, ping, receive, raw, assign, shared, bind_allow, bind_deny, connect_allow, connect_deny",
     ),
     (
         "xid = 100\n[spectator]\n",
