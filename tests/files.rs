@@ -13,14 +13,14 @@ use vs_tests::report::{Checks, errno_name};
 use vs_tests::world::{FILES, POLICY, World, actor_command, vs, vs_ok};
 
 /// Who acts: name, xid, whether it is kept from what is nobody's, whether its process numbers are its own.
-struct Party {
-    name: &'static str,
-    xid: u32,
+pub(crate) struct Party {
+    pub(crate) name: &'static str,
+    pub(crate) xid: u32,
     is_confined: bool,
     has_own_numbers: bool,
 }
 
-const fn party(name: &'static str, xid: u32, is_confined: bool) -> Party {
+pub(crate) const fn party(name: &'static str, xid: u32, is_confined: bool) -> Party {
     Party { name, xid, is_confined, has_own_numbers: false }
 }
 
@@ -41,16 +41,16 @@ const PLACES: [(&str, u32); 6] =
 
 /// What an act does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Look,
     Change,
 }
 use Kind::{Change, Look};
 
 /// An act: the words of the order, in which `@` is the directory; what it does; the hook that sees it.
-type Act = (&'static str, Kind, Hook);
+pub(crate) type Act = (&'static str, Kind, Hook);
 
-const ACTS: [Act; 31] = [
+pub(crate) const ACTS: [Act; 31] = [
     ("open read @/file", Look, Hook::FileOpen),
     ("list @", Look, Hook::FileOpen),
     ("open write @/file", Change, Hook::FileOpen),
@@ -86,10 +86,10 @@ const ACTS: [Act; 31] = [
 ];
 
 /// What an act comes to where it is allowed and the file system has no such thing: attributes, flags.
-const LACKING: [i32; 4] = [libc::EOPNOTSUPP, libc::ENODATA, libc::ENOTTY, libc::EINVAL];
+pub(crate) const LACKING: [i32; 4] = [libc::EOPNOTSUPP, libc::ENODATA, libc::ENOTTY, libc::EINVAL];
 
 /// The hook that sees an act on this kernel; none: the kernel has no such call.
-fn hook_of(act: &Act, here: &[Hook]) -> Option<Hook> {
+pub(crate) fn hook_of(act: &Act, here: &[Hook]) -> Option<Hook> {
     match act.2 {
         hook if here.contains(&hook) => Some(hook),
         // Before 6.2 access lists are attributes like others.
@@ -100,7 +100,7 @@ fn hook_of(act: &Act, here: &[Hook]) -> Option<Hook> {
 }
 
 /// Whether somebody may do something in a directory.
-fn is_allowed(actor: &Party, place: (&str, u32), kind: Kind) -> bool {
+pub(crate) fn is_allowed(actor: &Party, place: (&str, u32), kind: Kind) -> bool {
     match actor.xid {
         0 => true,
         1 => kind == Look,
@@ -109,8 +109,8 @@ fn is_allowed(actor: &Party, place: (&str, u32), kind: Kind) -> bool {
     }
 }
 
-/// Puts everything in a directory back that an act could have changed.
-fn furnish(place: &str) -> Result<()> {
+/// Puts everything in a directory, a path or one of [`FILES`], back that an act could have changed.
+pub(crate) fn furnish(place: &str) -> Result<()> {
     let directory = Path::new(FILES).join(place);
     for name in ["new", "file", "directory", "pipe"] {
         let path = directory.join(name);
@@ -132,7 +132,7 @@ fn furnish(place: &str) -> Result<()> {
 }
 
 /// The record of a refusal.
-fn record(actor: &Party, pid: i32, target: u32, hook: Hook) -> Expected {
+pub(crate) fn record(actor: &Party, pid: i32, target: u32, hook: Hook) -> Expected {
     Expected {
         actor: actor.xid,
         pid: (!actor.has_own_numbers).then_some(pid),

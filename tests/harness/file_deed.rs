@@ -21,7 +21,7 @@ const ACCESS_LIST: [u8; 28] = [
     0xff, 0xff, 0xff, 0xff,
 ];
 
-fn open(path: &str, flags: c_int) -> Result<OwnedFd, i32> {
+pub(crate) fn open(path: &str, flags: c_int) -> Result<OwnedFd, i32> {
     // SAFETY: As above.
     let file = unsafe { libc::open(text(path).as_ptr(), flags | libc::O_CLOEXEC, 0o600) };
     if file < 0 {
@@ -31,7 +31,7 @@ fn open(path: &str, flags: c_int) -> Result<OwnedFd, i32> {
     Ok(unsafe { OwnedFd::from_raw_fd(file) })
 }
 
-fn opened(path: &str, flags: c_int) -> i32 {
+pub(crate) fn opened(path: &str, flags: c_int) -> i32 {
     open(path, flags).map_or_else(|errno| errno, |_| 0)
 }
 
@@ -77,7 +77,7 @@ pub fn run(words: &[&str]) -> Option<i32> {
             ))
         }
         ["escape", way, marker] => escape(way, marker),
-        _ => return None,
+        _ => return crate::disk_deed::run(words),
     })
 }
 

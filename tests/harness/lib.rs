@@ -13,6 +13,8 @@ pub mod daemon;
 pub mod deed;
 pub mod desk;
 pub mod detached;
+pub mod disk_deed;
+pub mod escape_deed;
 pub mod file_deed;
 pub mod finding;
 pub mod foreign;

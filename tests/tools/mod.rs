@@ -5,6 +5,7 @@
 mod databases;
 mod logins;
 mod pings;
+mod programs;
 mod reach;
 mod resolvers;
 mod servers;
@@ -27,6 +28,13 @@ pub(crate) struct Test {
     pub(crate) run: fn(&mut Sleepers, &mut Checks) -> Result<()>,
 }
 
+/// A test by its name that needs no sleepers.
+pub(crate) type Alone = (&'static str, fn(&mut Checks) -> Result<()>);
+
+/// Those that want nobody there but themselves, and leave nobody behind.
+pub(crate) const FIRST: [Alone; 2] =
+    [("file systems", crate::disks::run), ("tools: programs", programs::run)];
+
 /// In this order: the later ones end sleepers, or find the addresses that `servers` has given.
 pub(crate) const TESTS: [Test; 10] = [
     Test { name: "tools: what they see", run: sight::run },
@@ -41,8 +49,8 @@ pub(crate) const TESTS: [Test; 10] = [
     Test { name: "tools: ping", run: pings::run },
 ];
 
-/// Loads the suite's policy, and has two processes sleep in every context, one of root's and one of nobody's.
-pub(crate) fn begin() -> Result<Sleepers> {
+/// Loads the suite's policy.
+pub(crate) fn begin() -> Result<()> {
     // Numbers of the host's that no PID namespace comes near.
     std::fs::write("/proc/sys/kernel/ns_last_pid", "9000")?;
     give_addresses()?;
@@ -51,7 +59,7 @@ pub(crate) fn begin() -> Result<Sleepers> {
     vs_ok(&["load", POLICY])?;
     // As its service would, for as long as the machine runs.
     Command::new("vs").arg("steer").stdin(Stdio::null()).spawn().context("run vs steer")?;
-    Sleepers::lie_down()
+    Ok(())
 }
 
 /// Inhabitants of the suite's policy that are contexts of guests, by name, with how they see processes.

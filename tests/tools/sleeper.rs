@@ -50,7 +50,8 @@ pub(super) fn names_of(owner: &str) -> [String; 2] {
 pub(crate) struct Sleepers(pub(super) Vec<Sleeper>);
 
 impl Sleepers {
-    pub(super) fn lie_down() -> Result<Self> {
+    /// Two in every context, one of root's and one of nobody's.
+    pub(crate) fn lie_down() -> Result<Self> {
         File::create(SHARED)?;
         File::create(HOSTS)?;
         let mut sleepers = Vec::new();

@@ -61,6 +61,7 @@ pub const KERNEL_FIELDS: &[KernelField] = &[
     field("SB_S_MAGIC", "super_block", "s_magic"),
     field("SB_S_FLAGS", "super_block", "s_flags"),
     field("SB_S_ROOT", "super_block", "s_root"),
+    field("SB_S_UUID", "super_block", "s_uuid"),
     field("INODE_I_GENERATION", "inode", "i_generation"),
     field("PROC_PID", "proc_inode", "pid"),
     field("PROC_VFS_INODE", "proc_inode", "vfs_inode"),

@@ -16,7 +16,7 @@ pub use barrier::{
 };
 pub use owner::{
     CHANGING_REQUESTS, FILTER_WORDS, FileFilter, FileKey, FileNumbers, FileOwner, FileRow, FilesJudged,
-    IS_ROOT, MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file, filter_bit, is_changing_request,
+    IS_ROOT, MAX_DEPTH, PATH_SIZE, TOO_DEEP, decide_file, filter_bit, fold_uuid, is_changing_request,
 };
 
 /// Superblock magics (`include/uapi/linux/magic.h`).

@@ -28,11 +28,19 @@ pub struct FileKey {
     pub inode: u64,
     /// `inode.i_generation`.
     pub generation: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// [`fold_uuid`] of `super_block.s_uuid`: a device number is given to another file system when one is unmounted.
+    pub filesystem: u32,
 }
 
 const _: () = assert!(size_of::<FileKey>() == 24);
+
+/// Thirty-two bits of what a file system is called by, from both halves of its UUID.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half, into which the upper one was folded")]
+pub const fn fold_uuid(first: u64, second: u64) -> u32 {
+    let both = first ^ second;
+    (both ^ both >> 32) as u32
+}
 
 /// Words of a filter: 4096 bits.
 pub const FILTER_WORDS: usize = 64;
@@ -79,8 +87,8 @@ pub struct FileNumbers {
     pub inode: u64,
     /// `inode.i_generation`.
     pub generation: u32,
-    /// `inode.i_mode`.
-    pub mode: u32,
+    /// [`fold_uuid`] of `super_block.s_uuid`.
+    pub filesystem: u32,
     /// `super_block.s_magic`.
     pub magic: u64,
 }
@@ -176,7 +184,7 @@ pub const fn decide_file(actor: Identity, owner: FileOwner, access: Access) -> V
 
 /// Requests of `ioctl(2)` that change a file by a descriptor that is open for reading only (`include/uapi/linux/fs.h`, `fscrypt.h`,
 /// `fsverity.h`, `btrfs.h`), in the form of 32-bit programs, too. Subvolumes come and go by such requests alone: no hook on names sees it.
-pub const CHANGING_REQUESTS: [u32; 15] = [
+pub const CHANGING_REQUESTS: [u32; 19] = [
     // FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS: chattr(1).
     0x4008_6602,
     0x4004_6602,
@@ -198,8 +206,14 @@ pub const CHANGING_REQUESTS: [u32; 15] = [
     0x5000_9417,
     0x5000_9418,
     0x5000_943f,
-    // BTRFS_IOC_SUBVOL_SETFLAGS.
+    // BTRFS_IOC_SUBVOL_SETFLAGS; BTRFS_IOC_SET_RECEIVED_SUBVOL, and that of 32-bit programs.
     0x4008_941a,
+    0xc0c8_9425,
+    0xc0c0_9425,
+    // EXT4_IOC_MIGRATE: how a file is kept.
+    0x6609,
+    // F2FS_IOC_SET_PIN_FILE.
+    0x4004_f50d,
 ];
 
 /// Whether a request of `ioctl(2)` is one of [`CHANGING_REQUESTS`].

@@ -55,7 +55,7 @@ extern "C" fn file_numbers(ctx: *const FileIteration) -> i32 {
         device: address.device(),
         inode: address.number(),
         generation: address.generation(),
-        mode: inode.mode(),
+        filesystem: inode.superblock_identity(),
         magic: inode.superblock_magic(),
     };
     // SAFETY: The output is the kernel's own and known to the verifier; a live local of that size. What does not fit makes the kernel call

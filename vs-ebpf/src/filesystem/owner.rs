@@ -92,8 +92,8 @@ pub(super) fn row_of(inode: Inode, epoch: Epoch) -> *const Tag {
     if !may_have_row(epoch, number, generation) {
         return ptr::null();
     }
-    let device = inode.superblock_device();
-    row(&FileKey { epoch, device, inode: number, generation, reserved: 0 })
+    let (device, filesystem) = (inode.superblock_device(), inode.superblock_identity());
+    row(&FileKey { epoch, device, inode: number, generation, filesystem })
 }
 
 /// Whether a directory may have a row, as the filter says.
@@ -121,8 +121,8 @@ fn row(key: &FileKey) -> *const Tag {
 ///
 /// Without a lock: what moves meanwhile is found in its old place or its new one. A guest moves things only within its own directories.
 #[inline(never)]
-fn nearest_row(place: Dentry, device: u32, epoch: u32) -> *const Tag {
-    let mut key = FileKey { epoch: Epoch(epoch), device, inode: 0, generation: 0, reserved: 0 };
+fn nearest_row(place: Dentry, device: u32, filesystem: u32, epoch: u32) -> *const Tag {
+    let mut key = FileKey { epoch: Epoch(epoch), device, inode: 0, generation: 0, filesystem };
     let mut place = place;
     let mut depth = 0;
     while depth < MAX_DEPTH {
@@ -143,13 +143,13 @@ fn nearest_row(place: Dentry, device: u32, epoch: u32) -> *const Tag {
 
 /// The row of what a dentry at an address names, if it names anything, and nothing above it.
 #[inline(never)]
-fn row_of_named(dentry: u64, device: u32, epoch: u32) -> *const Tag {
+fn row_of_named(dentry: u64, device: u32, filesystem: u32, epoch: u32) -> *const Tag {
     let inode = named_inode(dentry);
     if inode.0 == 0 {
         return ptr::null();
     }
     let (inode, generation) = (inode.number(), inode.generation());
-    owner_row(&FileKey { epoch: Epoch(epoch), device, inode, generation, reserved: 0 })
+    owner_row(&FileKey { epoch: Epoch(epoch), device, inode, generation, filesystem })
 }
 
 /// Whether a file system is a context's as a whole: one in memory that entry made for it.
@@ -167,7 +167,7 @@ pub(super) fn guest_of(place: Dentry, inode: Inode) -> *const Tag {
     if reasons_to_judge() & FilesJudged::BY_OWNER == 0 || !has_owners(inode, inode.superblock_magic()) {
         return ptr::null();
     }
-    let row = nearest_row(place, inode.superblock_device(), epoch().0);
+    let row = nearest_row(place, inode.superblock_device(), inode.superblock_identity(), epoch().0);
     // SAFETY: Not null: a map's value or a constant, which live until the program returns.
     if row.is_null() || unsafe { (*row).xid == Xid::HOST } { ptr::null() } else { row }
 }
@@ -228,13 +228,13 @@ fn judge(current: Task, place: Dentry, inode: Inode, act: Act, named: u64) -> i3
     let is_change = act.0 & Act::CHANGE != 0;
     let access = if is_change { Access::Change } else { Access::Read };
     let epoch = epoch();
-    let device = inode.superblock_device();
+    let (device, filesystem) = (inode.superblock_device(), inode.superblock_identity());
     let mut found = ptr::null();
     if act.0 & Act::NAMED != 0 {
-        found = row_of_named(named, device, epoch.0);
+        found = row_of_named(named, device, filesystem, epoch.0);
     }
     if found.is_null() || is_of(found, &tag) {
-        found = nearest_row(place, device, epoch.0);
+        found = nearest_row(place, device, filesystem, epoch.0);
     }
     let owner = if found.is_null() {
         FileOwner::Shared

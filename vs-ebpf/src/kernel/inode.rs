@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use vs_common::filesystem::magic;
+use vs_common::filesystem::{fold_uuid, magic};
 
 use super::{layout, read};
 
@@ -73,6 +73,17 @@ impl Inode {
         unsafe {
             let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
             *superblock.add(layout::SB_S_DEV.load() as usize).cast()
+        }
+    }
+
+    /// What its file system is called by, see [`fold_uuid`].
+    #[inline(always)]
+    pub(crate) fn superblock_identity(self) -> u32 {
+        // SAFETY: As above; scalars, of sixteen bytes.
+        unsafe {
+            let superblock: *const u8 = *self.0.cast::<u8>().add(layout::INODE_I_SB.load() as usize).cast();
+            let uuid = layout::SB_S_UUID.load() as usize;
+            fold_uuid(*superblock.add(uuid).cast(), *superblock.add(uuid + 8).cast())
         }
     }
 

@@ -1,10 +1,13 @@
 //! The machine's directories that policy gives to somebody: which ones its paths lead to, and by which numbers the kernel knows them.
 
+mod btrfs;
+mod present;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use vs_common::filesystem::{FileKey, FileNumbers};
@@ -15,15 +18,29 @@ use crate::compile::ContextLabel;
 use crate::compile::files::{FileClaim, Files, file_row, joint_owner, path_of};
 use crate::policy::Place;
 
+pub use present::{is_given, is_there};
+
 /// Superblock magics of file systems whose numbers tell a directory from all others, today and after the next mount.
 const NUMBERED: [(u64, &str); 6] = [
     (0xef53, "ext4"),
     (0x5846_5342, "xfs"),
-    (0x9123_683e, "btrfs"),
+    (btrfs::MAGIC, "btrfs"),
     (0xf2f5_2010, "f2fs"),
     (0x0102_1994, "tmpfs"),
     // What a kernel starts from, and nothing else is on it.
     (0x8584_58f6, "ramfs"),
+];
+
+/// And of some whose numbers do not: by what their users call them.
+const NOT_NUMBERED: [(u64, &str); 8] = [
+    (0x794c_7630, "overlayfs"),
+    (0x6969, "NFS"),
+    (0xff53_4d42, "CIFS"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9p"),
+    (0x2fc1_2fc1, "ZFS"),
+    (0x4d44, "FAT"),
+    (0x7371_7368, "squashfs"),
 ];
 
 /// What is wrong with one directory that policy names.
@@ -41,6 +58,8 @@ enum Cause {
     NoDirectory,
     Unreadable(io::Error),
     NotNumbered(u64),
+    Namesake(u64),
+    Untold(io::Error),
     Twice { path: String, owner: String },
 }
 
@@ -60,10 +79,25 @@ impl fmt::Display for Flaw {
             Cause::Unreadable(error) => write!(f, "cannot be opened: {error}"),
             Cause::NotNumbered(magic) => {
                 let known: Vec<_> = NUMBERED.iter().map(|(_, name)| *name).collect();
+                let name = NOT_NUMBERED.iter().find(|(other, _)| other == magic);
+                let what = name.map_or_else(
+                    || format!("a file system (magic {magic:#x})"),
+                    |(_, name)| (*name).to_owned(),
+                );
                 write!(
                     f,
-                    "is on a file system (magic {magic:#x}) that is not known to keep the numbers by which a directory is told; use one of {}",
+                    "is on {what}, which is not known to keep the numbers by which a directory is told; use one of {}",
                     known.join(", ")
+                )
+            }
+            Cause::Namesake(subvolume) => write!(
+                f,
+                "has the same numbers as something in another subvolume (its id is {subvolume}), which would be given with it: both were made in one transaction of btrfs; make another directory now, move everything over, and rename it"
+            ),
+            Cause::Untold(error) => {
+                write!(
+                    f,
+                    "is on btrfs, and whether other subvolumes have its numbers cannot be asked: {error}"
                 )
             }
             Cause::Twice { path, owner } => {
@@ -189,12 +223,25 @@ impl Opened<'_> {
                 flaws.push(flaw(claim, Cause::NotNumbered(numbers.magic)));
                 continue;
             }
+            if numbers.magic == btrfs::MAGIC {
+                match btrfs::namesake(directory.as_fd(), numbers.inode, numbers.generation) {
+                    Ok(None) => {}
+                    Ok(Some(subvolume)) => {
+                        flaws.push(flaw(claim, Cause::Namesake(subvolume)));
+                        continue;
+                    }
+                    Err(error) => {
+                        flaws.push(flaw(claim, Cause::Untold(error)));
+                        continue;
+                    }
+                }
+            }
             let key = FileKey {
                 epoch: Epoch(0),
                 device: numbers.device,
                 inode: numbers.inode,
                 generation: numbers.generation,
-                reserved: 0,
+                filesystem: numbers.filesystem,
             };
             match files.entry(key) {
                 Entry::Vacant(vacant) => _ = vacant.insert(file_row(path, claim.owner)),

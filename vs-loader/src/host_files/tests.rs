@@ -24,7 +24,7 @@ fn numbers(opened: &Opened<'_>, magic: u64) -> Vec<FileNumbers> {
     let numbers = opened.0.iter().map(|(_, directory)| {
         let facts = rustix::fs::fstat(directory).unwrap();
         let descriptor = u32::try_from(directory.as_raw_fd()).unwrap();
-        FileNumbers { descriptor, device: 1, inode: facts.st_ino, generation: 9, mode: facts.st_mode, magic }
+        FileNumbers { descriptor, device: 1, inode: facts.st_ino, generation: 9, filesystem: 5, magic }
     });
     numbers.collect()
 }
@@ -80,6 +80,8 @@ fn the_same_directory_by_two_paths_and_unknown_file_systems_are_refused() {
     alike[1].inode = alike[0].inode;
     let text = opened.rows(Files::new(), &alike, label).unwrap_err().to_string();
     assert!(text.contains("is the same directory as"), "{text}");
-    let text = opened.rows(Files::new(), &numbers(&opened, 0x6969), label).unwrap_err().to_string();
-    assert!(text.contains("(magic 0x6969)"), "{text}");
+    for (magic, says) in [(0x794c_7630, "is on overlayfs,"), (0x7777, "a file system (magic 0x7777),")] {
+        let text = opened.rows(Files::new(), &numbers(&opened, magic), label).unwrap_err().to_string();
+        assert!(text.contains(says), "{text}");
+    }
 }

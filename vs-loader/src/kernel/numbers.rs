@@ -55,7 +55,7 @@ fn numbers_in(bytes: &[u8]) -> io::Result<Vec<FileNumbers>> {
         device: half(record, 4),
         inode: word(record, 8),
         generation: half(record, 16),
-        mode: half(record, 20),
+        filesystem: half(record, 20),
         magic: word(record, 24),
     };
     Ok(records.iter().map(numbers).collect())
@@ -79,7 +79,7 @@ mod tests {
             device: 0xfd00,
             inode: 0x1_0000_0002,
             generation: 7,
-            mode: 0o40_755,
+            filesystem: 0o40_755,
             magic: 0xef53,
         };
         assert_eq!(numbers_in(&bytes).unwrap(), [expected]);

@@ -107,8 +107,8 @@ fn mount_all() -> Result<(), Refusal> {
 fn load_module(path: &str) -> io::Result<()> {
     let file = File::open(path)?;
     match rustix::system::finit_module(file, c"", 0) {
-        // Two modules asked for may need the same third one.
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        // Two modules asked for may need the same third one; and one that is only faster on some processors is not for this one.
+        Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => Ok(()),
         outcome => outcome.map_err(io::Error::from),
     }
 }

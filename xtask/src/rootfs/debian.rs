@@ -16,7 +16,7 @@ use crate::vm::image::Image;
 
 /// What is in it beside Debian's required packages. `usr-is-merged` keeps the one out that would merge, which needs Perl;
 /// `gdb-minimal` is a gdb without an interpreter in it, a third of the size.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 28] = [
     "usr-is-merged",
     "procps",
     "psmisc",
@@ -37,11 +37,19 @@ const PACKAGES: [&str; 20] = [
     "socat",
     "iperf3",
     "iputils-ping",
+    "e2fsprogs",
+    "xfsprogs",
+    "btrfs-progs",
+    "git",
+    "gcc",
+    "libc6-dev",
+    "rsync",
+    "sqlite3",
 ];
 
 /// What nobody reads in a test machine, and what would be half of it. `PostgreSQL` runs without its compiler (LLVM and what that needs),
-/// its scripts without the whole of Perl.
-const LEFT_OUT: [&str; 16] = [
+/// its scripts without the whole of Perl, gcc without its sanitizers and linking with plug-ins, git without the network.
+const LEFT_OUT: [&str; 28] = [
     "/usr/share/doc/*",
     "/usr/share/info/*",
     "/usr/share/locale/*",
@@ -58,6 +66,18 @@ const LEFT_OUT: [&str; 16] = [
     "/usr/lib/postgresql/15/lib/bitcode/*",
     "/usr/lib/postgresql/15/lib/llvmjit*",
     "/usr/sbin/unbound-c*",
+    "/usr/lib/gcc/x86_64-linux-gnu/12/lto*",
+    "/usr/lib/gcc/x86_64-linux-gnu/12/lib[!gl]*",
+    "/usr/lib/x86_64-linux-gnu/lib?san.so.*",
+    "/usr/lib/x86_64-linux-gnu/lib[!c]*.a",
+    "/usr/lib/x86_64-linux-gnu/libc.a",
+    "/usr/bin/x86_64-linux-gnu-dwp",
+    "/usr/bin/x86_64-linux-gnu-gold",
+    "/usr/bin/x86_64-linux-gnu-lto*",
+    "/usr/lib/git-core/git-remote-*",
+    "/usr/lib/git-core/git-http-*",
+    "/usr/lib/git-core/git-imap-send",
+    "/usr/lib/git-core/git-shell",
 ];
 
 /// What is done to it at last. The cluster of databases that Debian's `PostgreSQL` comes with is packed: it takes as much memory as all of its

@@ -31,6 +31,12 @@ static PREPARING: Mutex<()> = Mutex::new(());
 /// The module for another machine, which sees where packets come from.
 const VETH: &str = "veth";
 
+/// What the kernel has as modules of the file systems that are tried, and of what they lie on.
+const FILE_SYSTEMS: [&str; 4] = ["loop", "xfs", "btrfs", "overlay"];
+
+/// Guarantees that take Debian's tools begin so.
+const IN_DEBIAN: [&str; 2] = ["tools", "file systems"];
+
 /// Security modules without `bpf`: programs load and attach there, and nothing they say counts.
 const WITHOUT_BPF_LSM: &str = "lsm=landlock,yama,apparmor";
 
@@ -59,15 +65,30 @@ pub(super) fn hold(
     only: Option<&str>,
     say: Say<'_>,
 ) -> Result<Counts> {
-    let mut command = vec![SUITE.to_owned()];
-    command.extend(only.into_iter().flat_map(|only| ["--only".to_owned(), only.to_owned()]));
-    run(workspace, kernel, &command, say, |_| {})
+    if only.is_some_and(|only| IN_DEBIAN.iter().any(|begin| only.starts_with(begin))) {
+        return hold_for_tools(workspace, kernel, only, say);
+    }
+    run(workspace, kernel, &command(&[], only), say, |_| {})
 }
 
-/// Debian's own tools inside of contexts, in a machine with a Debian in it.
-pub(super) fn hold_for_tools(workspace: &Workspace, kernel: &Choice, say: Say<'_>) -> Result<Counts> {
-    run(workspace, kernel, &[SUITE.to_owned(), "--debian".to_owned()], say, |machine| {
+/// The suite with options, and with the word that names of its tests are to contain.
+fn command(options: &[&str], only: Option<&str>) -> Vec<String> {
+    let only = only.into_iter().flat_map(|only| ["--only", only]);
+    [SUITE].iter().chain(options).copied().chain(only).map(str::to_owned).collect()
+}
+
+/// Debian's own tools inside of contexts, and the file systems that they make, in a machine with a Debian in it.
+pub(super) fn hold_for_tools(
+    workspace: &Workspace,
+    kernel: &Choice,
+    only: Option<&str>,
+    say: Say<'_>,
+) -> Result<Counts> {
+    run(workspace, kernel, &command(&["--debian"], only), say, |machine| {
         machine.rootfs = Rootfs::Debian;
+        if machine.kernel.has_modules() {
+            machine.modules.extend(FILE_SYSTEMS.map(str::to_owned));
+        }
     })
 }
 

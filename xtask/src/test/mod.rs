@@ -218,7 +218,7 @@ fn rings_of_the_kernels(options: &Options) -> Vec<Ring<'_>> {
     }
     rings.extend(kernels.iter().cloned().map(|kernel| {
         Ring::in_machine(format!("tools of Debian on {kernel}"), move |workspace, say| {
-            guarantees::hold_for_tools(workspace, &kernel, say)
+            guarantees::hold_for_tools(workspace, &kernel, None, say)
         })
     }));
     if let Some(kernel) = kernels.last().cloned() {

@@ -1,8 +1,6 @@
 //! The directories of contexts, and whether they are still what policy gave.
 
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt as _;
 
 use serde::Serialize;
 use vs_common::filesystem::{has_owner, is_barrier};
@@ -10,6 +8,7 @@ use vs_common::id::Xid;
 
 use crate::compile::files::{Files, path_of};
 use crate::compile::{Rows, name_of};
+use crate::host_files;
 
 /// A directory that is somebody's.
 #[derive(Serialize, Debug)]
@@ -30,8 +29,7 @@ pub(super) fn answers(rows: &Rows, files: &Files) -> Vec<DirectoryAnswer> {
     let answer = |(key, row): (&vs_common::filesystem::FileKey, &vs_common::filesystem::FileRow)| {
         let (xid, path) = (row.owner.xid, path_of(row).into_owned());
         DirectoryAnswer {
-            // The number of its inode is the same to stat(2), whatever the file system.
-            is_there: fs::symlink_metadata(&path).is_ok_and(|facts| facts.ino() == key.inode),
+            is_there: host_files::is_there(&path, key),
             name: match xid {
                 Xid::HOST => Some("host".to_owned()),
                 xid => rows.get(&xid).map(|rules| name_of(rules).into_owned()),

@@ -8,6 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::context::namespaces::Root;
+use crate::host_files;
 
 /// Why a process does not begin at a root.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +45,12 @@ pub(super) fn begin_at(root: &Root) -> Result<WayOut, RootError> {
     };
     let directory = rustix::fs::openat2(CWD, &root.path, HOW, Mode::empty(), ResolveFlags::NO_SYMLINKS)
         .map_err(failed("open the root"))?;
-    let facts = rustix::fs::fstat(&directory).map_err(failed("look at the root"))?;
-    if facts.st_ino != root.inode {
+    let is_given = host_files::is_given(&directory, &root.key).map_err(|cause| RootError::Io {
+        act: "look at the root",
+        path: root.path.clone(),
+        cause,
+    })?;
+    if !is_given {
         return Err(RootError::Other(root.path.clone()));
     }
     // While this is outside, `..` is what a process inside would climb to.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags};
+use vs_common::filesystem::FileKey;
 
 use super::fresh::{self, HARMLESS, MountError};
 use super::mountinfo::{self, Mount, MountinfoError};
@@ -22,6 +23,7 @@ use super::{devices, filesystems, procfs, resolver};
 use crate::compile::files::{Files, root_of};
 use crate::context::registry::Context;
 use crate::context::syscall;
+use crate::host_files;
 use crate::maps::apply::files_of;
 use crate::maps::store::{Store, StoreError};
 use filesystems::Fate;
@@ -87,8 +89,8 @@ pub(in crate::context) const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 pub(in crate::context) struct Root {
     /// Its path in the host's tree.
     pub path: PathBuf,
-    /// The number of its inode, by which policy knows it.
-    pub inode: u64,
+    /// The numbers by which policy knows it.
+    pub key: FileKey,
 }
 
 impl Root {
@@ -102,7 +104,7 @@ impl Root {
 
     /// The same, among the directories in force.
     pub(in crate::context) fn among(files: &Files, context: &Context) -> Option<Self> {
-        root_of(files, context.xid).map(|(key, path)| Self { path: path.into(), inode: key.inode })
+        root_of(files, context.xid).map(|(key, path)| Self { path: path.into(), key })
     }
 }
 
@@ -171,8 +173,9 @@ fn begin_at(root: &Root) -> Result<(), TreeError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat2(CWD, &root.path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
         .map_err(MountError::at("open the root", path.clone()))?;
-    let facts = rustix::fs::fstat(&directory).map_err(MountError::at("look at the root", path.clone()))?;
-    if facts.st_ino != root.inode {
+    if !host_files::is_given(&directory, &root.key)
+        .map_err(MountError::at("look at the root", path.clone()))?
+    {
         return Err(TreeError::OtherRoot(root.path.clone()));
     }
     for missing in ["dev", "proc", "sys"] {
