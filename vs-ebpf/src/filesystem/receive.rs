@@ -14,7 +14,7 @@ use crate::kernel::file::File;
 use crate::kernel::task::Task;
 use crate::verdict::ALLOW;
 
-/// `receive_fd`: by `SCM_RIGHTS`, `pidfd_getfd(2)`, a seccomp listener, and out of io_uring's own table.
+/// `receive_fd`: by `SCM_RIGHTS`, `pidfd_getfd(2)`, a seccomp listener, and out of the table of an `io_uring`.
 #[lsm(hook = "file_receive")]
 fn file_receive(ctx: LsmContext) -> i32 {
     let current = Task::current();
