@@ -106,11 +106,11 @@ fn from_within(checks: &mut Checks, records: &mut Vec<Expected>) -> Result<()> {
     for way in WAYS {
         let mut host = actor_of("host")?;
         let expected = if way == "rename-above" { libc::ENOENT } else { 0 };
-        let answer = host.order(&format!("do climb {way} {marker} {root}"))?;
+        let answer = host.order(&format!("do climb-out {way} {marker} {root}"))?;
         checks.equal(&format!("host: {way}"), &errno_name(answer.errno), &errno_name(expected));
 
         let mut inside = actor_of("barrier-a")?;
-        let answer = inside.order(&format!("do climb {way} {marker}"))?;
+        let answer = inside.order(&format!("do climb-out {way} {marker}"))?;
         checks.equal(&format!("barrier-a: {way}"), &errno_name(answer.errno), &"EACCES");
         records.push(refused(228, Some(answer.pid), None, Hook::InodePermission));
     }

@@ -204,8 +204,9 @@ fn crossings(worker: &mut Worker, operations: &[&Operation]) -> Result<ByOperati
             let mut crossings = Crossings::new();
             for (hook, count) in counts {
                 let each = (count + done / 2) / done;
-                // TCP acknowledges several segments at once, as it comes.
-                if hook.info().need != Need::Receive && count.abs_diff(each * done) > done / 10 {
+                // What a worker does between has paths of its own, and these components of theirs; and TCP acknowledges several segments at once,
+                // as it comes.
+                if hook.info().need != Need::Receive && count.abs_diff(each * done) > done / 10 + count / 20 {
                     bail!("`{}` crosses {} {count} times in {done}", operation.name, hook.name());
                 }
                 if each > 0 {

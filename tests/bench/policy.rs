@@ -79,7 +79,7 @@ impl Policy {
             }
         };
         // No path that is measured leads there.
-        let host = if self == Self::Barrier { "[host]\nbarriers = [\"/srv\"]\n" } else { "" };
+        let host = if self == Self::Barrier { "[host]\nbarriers = [\"/tmp\"]\n" } else { "" };
         format!("{host}[context.{}]\nxid = 2\n{keys}\n", self.context())
     }
 

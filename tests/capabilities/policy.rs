@@ -80,7 +80,7 @@ const ATTACKS: [&str; 42] = [
     "mount-setattr /",
     "move-mount / /",
     "fsopen tmpfs",
-    "pivot-root /",
+    "try-pivot-root /",
     "swapon /none",
     "account /none",
     "clear-log",

@@ -42,7 +42,7 @@ pub fn run(words: &[&str]) -> Option<i32> {
             0
         )),
         ["fsopen", kind] => call!(libc::syscall(libc::SYS_fsopen, text(kind).as_ptr(), 0)),
-        ["pivot-root", to] => {
+        ["try-pivot-root", to] => {
             call!(libc::syscall(libc::SYS_pivot_root, text(to).as_ptr(), text(to).as_ptr()))
         }
         ["swapon", path] => call!(libc::swapon(text(path).as_ptr(), 0)),

@@ -14,9 +14,9 @@ const STEPS: usize = 64;
 /// goes, else the errno. `None`: there is no such way.
 pub(crate) fn run(words: &[&str]) -> Option<i32> {
     match *words {
-        ["climb", way, marker] => Some(climb(way, marker)),
+        ["climb-out", way, marker] => Some(climb(way, marker)),
         // Whoever is in no root yet.
-        ["climb", way, marker, root] => Some(match enter(root) {
+        ["climb-out", way, marker, root] => Some(match enter(root) {
             0 => climb(way, marker),
             errno => errno,
         }),

@@ -1,18 +1,13 @@
 //! Ways out of a confinement that have led out of others: out of chroots, of Linux-VServer, LXC, runc, OpenVZ and jails. Each comes to 0 if it
 //! leads out: if it finds a file of the host's, the marker.
 
-use std::ffi::{c_int, c_long};
+use std::ffi::c_int;
 use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 use crate::deed::{call, errno, text};
 use crate::file_deed::{open, opened};
-
-/// `fsopen(2)` and its neighbours.
-const OPEN_TREE: c_long = 428;
-const OPEN_TREE_CLONE: c_int = 1;
-const FSOPEN: c_long = 430;
 
 /// Does a deed; 0 or the errno; `None`: there is none of that name.
 pub fn run(words: &[&str]) -> Option<i32> {
@@ -25,10 +20,6 @@ pub fn run(words: &[&str]) -> Option<i32> {
         ["climb", directory, marker, milliseconds] => climb(directory, marker, milliseconds),
         ["from-here", marker] => opened(&format!("{}{marker}", up()), libc::O_RDONLY),
         ["links", marker, first, last] => links(marker, first, last),
-        ["fsopen", kind] => call!(libc::syscall(FSOPEN, text(kind).as_ptr(), 0)),
-        ["open-tree", path] => {
-            call!(libc::syscall(OPEN_TREE, libc::AT_FDCWD, text(path).as_ptr(), OPEN_TREE_CLONE))
-        }
         ["pivot-root", directory] => pivot_root(directory),
         ["join", path] => match open(path, libc::O_RDONLY) {
             Ok(namespace) => call!(libc::setns(namespace.as_raw_fd(), 0)),
