@@ -1,6 +1,7 @@
 //! Ways out of a confinement that have led out of others: out of chroots, of Linux-VServer, LXC, runc, OpenVZ and jails. Each comes to 0 if it
 //! leads out: if it finds a file of the host's, the marker.
 
+use std::collections::HashSet;
 use std::ffi::c_int;
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -173,13 +174,18 @@ fn trace_all(name: &str, milliseconds: &str) -> i32 {
     let end = until(milliseconds);
     let before = processes();
     let mut found = libc::ESRCH;
+    let mut traced = HashSet::new();
     while Instant::now() < end {
         for pid in processes().into_iter().filter(|pid| !before.contains(pid)) {
             // SAFETY: Numbers only; who was traced goes on when this process ends.
-            if unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) } < 0 {
+            if traced.contains(&pid) || unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) } == 0 {
+                // It may have been caught before it executes its program.
+                traced.insert(pid);
+                if program_of(pid, name).is_some() {
+                    return 0;
+                }
+            } else {
                 found = errno();
-            } else if program_of(pid, name).is_some() {
-                return 0;
             }
         }
     }
