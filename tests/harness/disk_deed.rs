@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::os::fd::AsRawFd as _;
 
 use crate::deed::{call, errno, text};
-use crate::file_deed::open;
+use crate::file_deed::{open, rename};
 
 /// `FICLONE`, and requests of btrfs that take a `struct btrfs_ioctl_vol_args`.
 const CLONE: libc::c_ulong = 0x4004_9409;
@@ -33,16 +33,7 @@ pub fn run(words: &[&str]) -> Option<i32> {
         }),
         ["open-handle", on, kind, bytes] => open_handle(on, kind, bytes),
         ["whiteout", path] => call!(libc::mknod(text(path).as_ptr(), libc::S_IFCHR | 0o600, 0)),
-        ["rename-whiteout", from, to] => {
-            let (from, to) = (text(from), text(to));
-            call!(libc::renameat2(
-                libc::AT_FDCWD,
-                from.as_ptr(),
-                libc::AT_FDCWD,
-                to.as_ptr(),
-                libc::RENAME_WHITEOUT
-            ))
-        }
+        ["rename-whiteout", from, to] => rename(from, to, libc::RENAME_WHITEOUT),
         ["make-device", path, major, minor] => {
             let (major, minor) = (major.parse().unwrap_or(0), minor.parse().unwrap_or(0));
             let device = libc::makedev(major, minor);

@@ -66,19 +66,16 @@ pub fn run(words: &[&str]) -> Option<i32> {
             (_, Err(_)) => libc::EINVAL,
         },
         ["set-file-attributes", path] => set_file_attributes(path),
-        ["exchange", from, to] => {
-            let (from, to) = (text(from), text(to));
-            call!(libc::renameat2(
-                libc::AT_FDCWD,
-                from.as_ptr(),
-                libc::AT_FDCWD,
-                to.as_ptr(),
-                libc::RENAME_EXCHANGE
-            ))
-        }
+        ["exchange", from, to] => rename(from, to, libc::RENAME_EXCHANGE),
         ["escape", way, marker] => escape(way, marker),
         _ => return crate::disk_deed::run(words),
     })
+}
+
+/// `renameat2(2)`.
+pub(crate) fn rename(from: &str, to: &str, flags: libc::c_uint) -> i32 {
+    let (here, from, to) = (libc::AT_FDCWD, text(from), text(to));
+    call!(libc::renameat2(here, from.as_ptr(), here, to.as_ptr(), flags))
 }
 
 /// Looks for a file of the host's tree from within another root, by what has led out of such before: 0 if it is there, else ENOENT, or what

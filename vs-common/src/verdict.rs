@@ -133,7 +133,7 @@ pub enum Reason {
     HostFile = 27,
     /// The file lies too deep to tell whose it is.
     UnknownFile = 28,
-    /// The directory is a barrier.
+    /// The directory is a barrier, or one beyond the context's root.
     Barrier = 29,
     /// A program of a context's gives whoever executes it more than it has, and that is the host.
     ForeignPrivilege = 30,
@@ -272,7 +272,9 @@ impl Reason {
             Self::UnknownFile => {
                 "the file lies too deep to tell whose it is, and unknown is denied to a guest"
             }
-            Self::Barrier => "the directory is a barrier, which no guest passes",
+            Self::Barrier => {
+                "the directory is a barrier, or beyond the context's root, and no guest passes there"
+            }
             Self::ForeignPrivilege => {
                 "the program lies in a context's directory and would give its user on the host more than that one has"
             }

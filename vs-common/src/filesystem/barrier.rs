@@ -66,9 +66,9 @@ pub struct ReceivedFrom {
 /// | receiver                                             | verdict                               |
 /// |------------------------------------------------------|---------------------------------------|
 /// | has a root, in a mount tree of its own: from there   | as for reading                        |
-/// | from elsewhere: its own by another mount leads out   | EACCES                                |
+/// | from elsewhere: its own by another mount leads out   | EACCES `barrier`                      |
 /// | has a root, in the host's mount tree: its root or below | allow                              |
-/// | anything else, its other directories too             | EACCES                                |
+/// | anything else, its other directories too             | EACCES `barrier`                      |
 /// | all others                                           | as for reading, see [`decide_file`]   |
 #[inline(always)]
 pub const fn decide_received_directory(actor: Identity, owner: FileOwner, from: ReceivedFrom) -> Verdict {
@@ -80,7 +80,8 @@ pub const fn decide_received_directory(actor: Identity, owner: FileOwner, from: 
             } else {
                 from.is_in_own_tree
             };
-            if is_inside { Verdict::Allow } else { Verdict::Deny(Errno::Eacces, Reason::HostFile) }
+            // Like the mount tree itself in force in every mode: what is outside is none of what `observe` lets pass.
+            if is_inside { Verdict::Allow } else { Verdict::Deny(Errno::Eacces, Reason::Barrier) }
         }
         (_, verdict) => verdict,
     }
@@ -116,6 +117,12 @@ mod tests {
         };
         let pivoted = lifecycle::ROOT | lifecycle::FILES;
         let in_host_tree = pivoted | lifecycle::HOST_TREE;
+        let outside = decide_received_directory(
+            Identity::Member(tag(pivoted)),
+            FileOwner::Shared,
+            ReceivedFrom { is_in_own_tree: false, is_below_root: false },
+        );
+        assert_eq!(outside, Verdict::Deny(Errno::Eacces, Reason::Barrier), "in every mode");
         for is_below_root in [false, true] {
             assert!(allowed(pivoted, FileOwner::Shared, true, is_below_root));
             assert!(allowed(pivoted, FileOwner::Context(own), true, is_below_root));
